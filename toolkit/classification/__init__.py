@@ -1,0 +1,1 @@
+"""Image classification: data, transforms, models and evaluation, under MMPretrain's names."""

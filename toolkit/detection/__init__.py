@@ -1,0 +1,1 @@
+"""Object detection: data, transforms, models, evaluation and drawing, under MMDetection's names."""
