@@ -1,0 +1,36 @@
+"""Hooks: what is done at the points of a run besides training itself."""
+
+from toolkit.hooks.checkpoint_hook import CheckpointHook
+from toolkit.hooks.early_stopping_hook import EarlyStoppingHook
+from toolkit.hooks.ema_hook import EMAHook
+from toolkit.hooks.empty_cache_hook import EmptyCacheHook
+from toolkit.hooks.hook import Hook
+from toolkit.hooks.interval import Interval
+from toolkit.hooks.iter_timer_hook import IterTimerHook
+from toolkit.hooks.logger_hook import LoggerHook
+from toolkit.hooks.param_scheduler_hook import ParamSchedulerHook
+from toolkit.hooks.priority import Priority, get_priority
+from toolkit.hooks.profiler_hook import ProfilerHook
+from toolkit.hooks.runtime_info_hook import RuntimeInfoHook
+from toolkit.hooks.sampler_seed_hook import DistSamplerSeedHook
+from toolkit.hooks.sync_buffer_hook import SyncBuffersHook
+from toolkit.hooks.visualization_hook import NaiveVisualizationHook
+
+__all__ = [
+    "CheckpointHook",
+    "DistSamplerSeedHook",
+    "EMAHook",
+    "EarlyStoppingHook",
+    "EmptyCacheHook",
+    "Hook",
+    "Interval",
+    "IterTimerHook",
+    "LoggerHook",
+    "NaiveVisualizationHook",
+    "ParamSchedulerHook",
+    "Priority",
+    "ProfilerHook",
+    "RuntimeInfoHook",
+    "SyncBuffersHook",
+    "get_priority",
+]

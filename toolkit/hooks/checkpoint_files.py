@@ -1,0 +1,60 @@
+"""What is done to checkpoint files after they were written."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from toolkit.utils import CheckpointError, did_you_mean
+from toolkit.utils.fileio import is_url, storage_options
+
+
+def remove_checkpoint(path: str, backend_args: dict[str, Any] | None = None) -> None:
+    """Removes a checkpoint and what lies beside it under its name (its checksum); no error if it is gone."""
+    if is_url(path):
+        import fsspec
+
+        system, inner = fsspec.core.url_to_fs(path, **storage_options(backend_args))
+        for found in [inner, *system.glob(f"{inner}.*")]:
+            if system.exists(found):
+                system.rm(found)
+        return
+    file = Path(path)
+    for found in [*file.parent.glob(f"{file.name}.*"), file]:
+        found.unlink(missing_ok=True)
+
+
+def publish(path: str, keys: Sequence[str]) -> str:
+    """Writes a copy of a checkpoint with some keys only, named by the start of its SHA-256.
+
+    Args:
+        path: The checkpoint.
+        keys: Its entries to keep; `meta` is kept too.
+
+    Returns:
+        Path of the copy: `name-0123abcd.pth` beside `name.pth`.
+
+    Raises:
+        CheckpointError: One of the keys is not in it.
+    """
+    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    for key in keys:
+        if key not in checkpoint:
+            raise CheckpointError(
+                f"published_keys: {path} has no {key!r}{did_you_mean(key, checkpoint)}; "
+                f"there are: {', '.join(checkpoint)}"
+            )
+    file = Path(path)
+    part = file.with_name(f"{file.stem}.part")
+    torch.save({key: value for key, value in checkpoint.items() if key in {*keys, "meta"}}, part)
+    with part.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256") if hasattr(hashlib, "file_digest") else None
+        mark = digest.hexdigest() if digest else hashlib.sha256(stream.read()).hexdigest()
+    published = file.with_name(f"{file.stem}-{mark[:8]}{file.suffix}")
+    os.replace(part, published)
+    return str(published)

@@ -1,0 +1,249 @@
+"""Makes lines and records of what the message hub has."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from toolkit.registry import LOG_PROCESSORS
+from toolkit.utils import ConfigError
+
+if TYPE_CHECKING:
+    from toolkit.runner.runner import Runner
+
+Tag = OrderedDict[str, Any]
+# The time left is that of so many of the last iterations: long enough to be steady, short enough to follow a
+# change of the input size.
+_ETA_WINDOW = 1000
+# Iterations that took so many times the usual (compiling, the first batch) tell nothing of those to come.
+_OUTLIER = 10
+_TIMES = ("time", "data_time")
+
+
+@LOG_PROCESSORS.register_module()
+class LogProcessor:
+    """Makes a log line, and a record for the visualizer, of the numbers in the message hub.
+
+    Args:
+        window_size: Over how many of the last iterations means are taken.
+        by_epoch: Whether lines count epochs and their iterations, or the iterations of the run.
+        custom_cfg: Further statistics. Each a dict of `data_src` (a number's name without `train/`),
+            `method_name` ('mean', 'min', 'max', 'current' or a registered one), and perhaps `log_name` (its
+            name in the log), `window_size` (a number, 'epoch' or 'global') and more arguments of it.
+        num_digits: Digits after the point.
+        log_with_hierarchy: Keep the prefix, as in `train/loss`.
+        mean_pattern: What is logged as a mean; of the others the newest value is.
+
+    Raises:
+        ConfigError: `custom_cfg` is malformed.
+    """
+
+    def __init__(
+        self,
+        window_size: int = 10,
+        by_epoch: bool = True,
+        custom_cfg: Sequence[Mapping[str, Any]] | None = None,
+        num_digits: int = 4,
+        log_with_hierarchy: bool = False,
+        mean_pattern: str = r".*(loss|time|data_time|grad_norm).*",
+    ) -> None:
+        self.window_size = window_size
+        self.by_epoch = by_epoch
+        self.custom_cfg = [dict(cfg) for cfg in custom_cfg or ()]
+        self.num_digits = num_digits
+        self.log_with_hierarchy = log_with_hierarchy
+        self.mean_pattern = re.compile(mean_pattern)
+        self._check_custom_cfg()
+
+    def _check_custom_cfg(self) -> None:
+        names: list[str] = []
+        for place, cfg in enumerate(self.custom_cfg):
+            where = f"log_processor.custom_cfg.{place}"
+            for key in ("data_src", "method_name"):
+                if key not in cfg:
+                    raise ConfigError(f"{where} has no {key!r}; it has: {', '.join(cfg) or 'nothing'}")
+            window = cfg.get("window_size")
+            if not (window is None or isinstance(window, int) or window in ("epoch", "global")):
+                raise ConfigError(f"{where}.window_size is a number, 'epoch' or 'global', got {window!r}")
+            if window == "epoch" and not self.by_epoch:
+                raise ConfigError(
+                    f"{where}.window_size is 'epoch', but the log counts iterations (by_epoch=False)"
+                )
+            names.append(cfg.get("log_name", cfg["data_src"]))
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise ConfigError(
+                f"log_processor.custom_cfg logs {sorted(twice)} twice; give them a log_name each"
+            )
+
+    # Lines.
+
+    def get_log_after_iter(self, runner: Runner, batch_idx: int, mode: str) -> tuple[Tag, str]:
+        """The record and the line of a log point.
+
+        Args:
+            runner: The runner.
+            batch_idx: Number of the batch that is done, from 0.
+            mode: 'train', 'val' or 'test'.
+        """
+        tag = self._collect(runner, mode, batch_idx)
+        eta = self._time_left(runner, batch_idx, mode)
+        runner.message_hub.update_info("eta", eta, resumed=False)
+        position = self._position(runner, batch_idx, mode)
+        parts = [
+            self._entry(name, value)
+            for name, value in tag.items()
+            if mode == "train" and _is_lr(self._bare(name, mode))
+        ]
+        if eta is not None:
+            parts.append(f"eta: {timedelta(seconds=int(eta))}")
+        names = {self._name(name, mode): name for name in _TIMES}
+        parts += [self._entry(name, tag[name]) for name in names if name in tag]
+        memory = _max_memory()
+        if memory is not None:
+            tag["memory"] = memory
+            parts.append(f"memory: {memory}")
+        # While validation goes on, all other numbers are those of the one before.
+        if mode == "train":
+            shown = [*names, "memory", *(name for name in tag if _is_lr(self._bare(name, mode)))]
+            parts += [self._entry(name, value) for name, value in tag.items() if name not in shown]
+            if self.by_epoch:
+                tag["epoch"] = runner.epoch + 1
+            tag["iter"] = runner.iter + 1
+        return tag, f"{position}  {'  '.join(parts)}"
+
+    def get_log_after_epoch(
+        self, runner: Runner, batch_idx: int, mode: str, with_non_scalar: bool = False
+    ) -> tuple[Tag, str]:
+        """The record and the line of a finished validation or test.
+
+        Args:
+            runner: The runner.
+            batch_idx: Number of batches that were done.
+            mode: 'train', 'val' or 'test'.
+            with_non_scalar: Whether metrics that are no numbers are there too.
+        """
+        tag = self._collect(runner, mode, batch_idx - 1, whole_epoch=True)
+        if with_non_scalar:
+            for key, value in runner.message_hub.runtime_info.items():
+                if key.startswith(f"{mode}/"):
+                    tag[self._name(key.removeprefix(f"{mode}/"), mode)] = value
+        for name in (self._name(each, mode) for each in ("data_time", "time")):
+            if name in tag:
+                tag.move_to_end(name)
+        position = self._position(runner, batch_idx - 1, mode)
+        line = f"{position}    {'  '.join(self._entry(name, value) for name, value in tag.items())}"
+        if mode == "val" and self.by_epoch:
+            tag["epoch"] = self._epoch(runner, mode)
+        return tag, line
+
+    def _position(self, runner: Runner, batch_idx: int, mode: str) -> str:
+        length = _length(self._loop(runner, mode).dataloader)
+        if not self.by_epoch and mode == "train":
+            done = f"{runner.iter + 1}".rjust(len(f"{runner.max_iters}"))
+            return f"Iter({mode}) [{done}/{runner.max_iters}]"
+        inner = f"[{str(batch_idx + 1).rjust(len(length))}/{length}]"
+        if not self.by_epoch:
+            return f"Iter({mode}) {inner}"
+        if mode == "test":
+            return f"Epoch({mode}) {inner}"
+        epoch = f"[{self._epoch(runner, mode)}]".rjust(len(f"{runner.max_epochs}") + 3)
+        return f"Epoch({mode}){epoch}{inner}"
+
+    def _entry(self, name: str, value: Any) -> str:
+        if isinstance(value, bool) or not isinstance(value, float):
+            return f"{name}: {value}"
+        if _is_lr(name.rpartition("/")[2]):
+            return f"{name}: {value:.{self.num_digits}e}"
+        return f"{name}: {value:.{self.num_digits}f}"
+
+    # Numbers.
+
+    def _collect(self, runner: Runner, mode: str, batch_idx: int, whole_epoch: bool = False) -> Tag:
+        """Numbers of a mode by the names under which they are logged."""
+        prefix = f"{mode}/"
+        histories = {
+            key.removeprefix(prefix): history
+            for key, history in runner.message_hub.log_scalars.items()
+            if key.startswith(prefix) and len(history)
+        }
+        tag: Tag = OrderedDict()
+        for key, history in histories.items():
+            if whole_epoch:
+                value = history.mean(batch_idx + 1) if key in _TIMES else history.current()
+            elif self.mean_pattern.match(key):
+                value = history.mean(min(self.window_size, batch_idx + 1))
+            else:
+                value = history.current()
+            tag[self._name(key, mode)] = value
+        for cfg in self._custom(runner, batch_idx):
+            source = cfg.pop("data_src")
+            name = cfg.pop("log_name", source)
+            if source in histories:
+                tag[self._name(name, mode)] = histories[source].statistics(**cfg)
+        return tag
+
+    def _custom(self, runner: Runner, batch_idx: int) -> list[dict[str, Any]]:
+        chosen = copy.deepcopy(self.custom_cfg)
+        for cfg in chosen:
+            if cfg.get("window_size") == "epoch":
+                cfg["window_size"] = batch_idx + 1
+            elif cfg.get("window_size") == "global":
+                cfg["window_size"] = runner.iter + 1
+        return chosen
+
+    def _time_left(self, runner: Runner, batch_idx: int, mode: str) -> float | None:
+        histories = runner.message_hub.log_scalars
+        if f"{mode}/time" not in histories:
+            return None
+        if mode == "train":
+            left = runner.max_iters - runner.iter - 1
+        else:
+            length = _length(self._loop(runner, mode).dataloader)
+            if length == "?":
+                return None
+            left = int(length) - batch_idx - 1
+        seconds, _ = histories[f"{mode}/time"].window(_ETA_WINDOW)
+        usual = seconds[seconds <= _OUTLIER * np.median(seconds)]
+        return left * float(usual.mean())
+
+    # Names.
+
+    def _name(self, key: str, mode: str) -> str:
+        """The name under which a number is logged."""
+        return f"{mode}/{key}" if self.log_with_hierarchy else key
+
+    def _bare(self, name: str, mode: str) -> str:
+        return name.removeprefix(f"{mode}/") if self.log_with_hierarchy else name
+
+    def _loop(self, runner: Runner, mode: str) -> Any:
+        return getattr(runner, f"{mode}_loop")
+
+    def _epoch(self, runner: Runner, mode: str) -> int:
+        # The runner has counted the epoch before it is validated.
+        return runner.epoch + 1 if mode == "train" else runner.epoch
+
+
+def _is_lr(name: str) -> bool:
+    return name in ("lr", "base_lr") or name.endswith(".lr") or name.startswith("lr_")
+
+
+def _length(dataloader: Any) -> str:
+    try:
+        return str(len(dataloader))
+    except TypeError:
+        return "?"
+
+
+def _max_memory() -> int | None:
+    """Most MiB that tensors held on this process's device so far; None without CUDA."""
+    if not torch.cuda.is_available() or not torch.cuda.is_initialized():
+        return None
+    return int(torch.cuda.max_memory_allocated() / 2**20)
