@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -163,7 +163,7 @@ class Registry:
             raise TypeError(f"a registered name is a str, got {type(key).__name__}: {key!r}")
         return find(self, key)
 
-    def build(self, cfg: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+    def build(self, cfg: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
         """Build what a config describes, with this registry's build function.
 
         Args:

@@ -1,0 +1,27 @@
+"""Datasets, samplers and loaders whose batches depend on (seed, epoch, index) alone."""
+
+from toolkit.dataset.base_dataset import BaseDataset
+from toolkit.dataset.collate import default_collate, pseudo_collate
+from toolkit.dataset.compose import Compose
+from toolkit.dataset.loader import build_dataloader, set_position, worker_init_fn
+from toolkit.dataset.samplers import DefaultSampler, InfiniteSampler
+from toolkit.dataset.seeding import SeededDataset
+from toolkit.dataset.serialization import PackedList
+from toolkit.dataset.wrappers import ClassBalancedDataset, ConcatDataset, RepeatDataset
+
+__all__ = [
+    "BaseDataset",
+    "ClassBalancedDataset",
+    "Compose",
+    "ConcatDataset",
+    "DefaultSampler",
+    "InfiniteSampler",
+    "PackedList",
+    "RepeatDataset",
+    "SeededDataset",
+    "build_dataloader",
+    "default_collate",
+    "pseudo_collate",
+    "set_position",
+    "worker_init_fn",
+]
