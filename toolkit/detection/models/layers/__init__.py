@@ -1,0 +1,17 @@
+"""Operations that heads share."""
+
+from toolkit.detection.models.layers.nms import batched_nms, multiclass_nms, nms
+from toolkit.detection.models.layers.roi_align import RoIAlign, RoIPool, runs_on_cpu
+from toolkit.detection.models.layers.roi_align_cpu import roi_align_cpu
+from toolkit.detection.models.layers.soft_nms import soft_nms
+
+__all__ = [
+    "RoIAlign",
+    "RoIPool",
+    "batched_nms",
+    "multiclass_nms",
+    "nms",
+    "roi_align_cpu",
+    "runs_on_cpu",
+    "soft_nms",
+]

@@ -1,0 +1,6 @@
+"""RoI extractors: features of regions from a pyramid."""
+
+from toolkit.detection.models.roi_heads.roi_extractors.base_roi_extractor import BaseRoIExtractor
+from toolkit.detection.models.roi_heads.roi_extractors.single_level_roi_extractor import SingleRoIExtractor
+
+__all__ = ["BaseRoIExtractor", "SingleRoIExtractor"]

@@ -1,0 +1,8 @@
+"""Samplers: which priors train."""
+
+from toolkit.detection.models.task_modules.samplers.base import BaseSampler
+from toolkit.detection.models.task_modules.samplers.pseudo_sampler import PseudoSampler
+from toolkit.detection.models.task_modules.samplers.random_sampler import RandomSampler
+from toolkit.detection.models.task_modules.samplers.sampling_result import SamplingResult
+
+__all__ = ["BaseSampler", "PseudoSampler", "RandomSampler", "SamplingResult"]

@@ -1,0 +1,114 @@
+"""Deformable convolutions that predict their own offsets, on `torchvision.ops`."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.utils import _pair
+from torchvision.ops import deform_conv2d
+
+from toolkit.registry import MODELS
+
+
+class _DeformConvPack(nn.Module):
+    """The weights that both versions share; `mask_channels` is 1 where sampled values are modulated."""
+
+    mask_channels = 0
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int] = 1,
+        padding: int | tuple[int, int] = 0,
+        dilation: int | tuple[int, int] = 1,
+        groups: int = 1,
+        deform_groups: int = 1,
+        bias: bool = False,
+    ) -> None:
+        super().__init__()
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.kernel_size: tuple[int, int] = _pair(kernel_size)
+        self.stride, self.padding, self.dilation = _pair(stride), _pair(padding), _pair(dilation)
+        self.groups, self.deform_groups = groups, deform_groups
+        area = self.kernel_size[0] * self.kernel_size[1]
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels // groups, *self.kernel_size))
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        self.conv_offset = nn.Conv2d(
+            in_channels,
+            deform_groups * (2 + self.mask_channels) * area,
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.dilation,
+        )
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """Uniform weights by fan-in; offsets start at zero, so that it starts as a plain convolution."""
+        fan_in = self.weight[0].numel()
+        nn.init.uniform_(self.weight, -1 / math.sqrt(fan_in), 1 / math.sqrt(fan_in))
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+        nn.init.zeros_(self.conv_offset.weight)
+        nn.init.zeros_(self.conv_offset.bias)  # type: ignore[arg-type]
+
+    def _convolve(self, x: Tensor, offset: Tensor, mask: Tensor | None) -> Tensor:
+        return deform_conv2d(
+            x, offset, self.weight, self.bias, self.stride, self.padding, self.dilation, mask=mask
+        )
+
+
+@MODELS.register_module("DCN")
+class DeformConv2dPack(_DeformConvPack):
+    """Deformable convolution (Dai et al., "Deformable Convolutional Networks", 2017).
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        kernel_size: Of the convolution, like the next four.
+        stride: See `torch.nn.Conv2d`.
+        padding: See `torch.nn.Conv2d`.
+        dilation: See `torch.nn.Conv2d`.
+        groups: See `torch.nn.Conv2d`.
+        deform_groups: Groups of channels with offsets of their own.
+        bias: Whether there is a bias.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, in_channels, H, W) to (N, out_channels, H', W')."""
+        return self._convolve(x, self.conv_offset(x), None)
+
+
+@MODELS.register_module("DCNv2")
+class ModulatedDeformConv2dPack(_DeformConvPack):
+    """Modulated deformable convolution (Zhu et al., "Deformable ConvNets v2", 2019).
+
+    Arguments: those of `DeformConv2dPack`, but `bias` is True by default.
+    """
+
+    mask_channels = 1
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int] = 1,
+        padding: int | tuple[int, int] = 0,
+        dilation: int | tuple[int, int] = 1,
+        groups: int = 1,
+        deform_groups: int = 1,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, deform_groups, bias
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, in_channels, H, W) to (N, out_channels, H', W')."""
+        first, second, mask = self.conv_offset(x).chunk(3, dim=1)
+        return self._convolve(x, torch.cat((first, second), dim=1), mask.sigmoid())
