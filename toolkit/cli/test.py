@@ -1,0 +1,109 @@
+"""`toolkit-test CONFIG CHECKPOINT`: evaluate a checkpoint."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from toolkit.cli.common import (
+    CONFIG_SUFFIXES,
+    CONTEXT,
+    config_options,
+    default_work_dir,
+    load_config,
+    shows_errors,
+    split_overrides,
+)
+from toolkit.utils.errors import ConfigError
+
+if TYPE_CHECKING:
+    from toolkit.config import Config
+
+
+@click.command(context_settings=CONTEXT)
+@click.argument("arguments", nargs=-1, required=True, metavar="[CONFIG] CHECKPOINT [KEY=VALUE]...")
+@click.option("--work-dir", metavar="DIR", help="Where the log goes (default: work_dirs/NAME).")
+@click.option("--out", metavar="FILE.pkl", help="Save the predictions for offline evaluation.")
+@click.option("--show-dir", metavar="DIR", help="Draw the predictions into this folder.")
+@click.option(
+    "--launcher",
+    type=click.Choice(["none", "pytorch", "slurm", "mpi"]),
+    default="none",
+    show_default=True,
+    help="How the processes of a distributed job were started.",
+)
+@click.option("--trust-checkpoint", is_flag=True, help="Unpickle a checkpoint. Only from people you trust.")
+@config_options
+@shows_errors
+def test(arguments: tuple[str, ...], **options: Any) -> None:
+    """Evaluate CHECKPOINT on the test set of CONFIG.
+
+    Without CONFIG, the config that the checkpoint carries is used.
+    """
+    positional, overrides = split_overrides(arguments)
+    config, checkpoint = _config_and_checkpoint(positional)
+    from toolkit.runner import build_runner
+
+    cfg = _test_config(config, checkpoint, [*options["cfg_options"], *overrides], options)
+    runner = build_runner(cfg, mode="test", trust_checkpoint=options["trust_checkpoint"])
+    if options["out"]:
+        from toolkit.evaluator import DumpResults
+
+        runner.test_evaluator.metrics.append(DumpResults(out_file_path=options["out"]))
+    runner.test()
+
+
+def _config_and_checkpoint(positional: list[str]) -> tuple[str | None, str]:
+    if len(positional) == 2:
+        return positional[0], positional[1]
+    if len(positional) == 1 and not positional[0].endswith(CONFIG_SUFFIXES):
+        return None, positional[0]
+    raise ConfigError(
+        f"toolkit-test takes a config and a checkpoint, or a checkpoint alone; got {' '.join(positional) or 'neither'}. "
+        "Example: toolkit-test configs/x.py work_dirs/x/epoch_12.pth"
+    )
+
+
+def _test_config(
+    config: str | None, checkpoint: str, overrides: list[str], options: dict[str, Any]
+) -> Config:
+    extra: dict[str, Any] = {}
+    if options["launcher"] != "none":
+        extra["launcher"] = options["launcher"]
+    if options["seed"] is not None:
+        extra["randomness.seed"] = options["seed"]
+    if options["device"]:
+        extra["device"] = options["device"]
+    if options["work_dir"]:
+        extra["work_dir"] = options["work_dir"]
+    if config is None:
+        from toolkit.runner.checkpoint import config_of
+
+        cfg = config_of(checkpoint, overrides=overrides, extra=extra, trusted=options["trust_checkpoint"])
+    else:
+        cfg = load_config(
+            config, overrides, extra, trusted=options["trust_config"], packages=options["allow_package"]
+        )
+    cfg["load_from"], cfg["resume"] = checkpoint, False
+    if not cfg.get("work_dir"):
+        cfg["work_dir"] = default_work_dir(config or checkpoint)
+    if options["show_dir"]:
+        _draw_into(cfg, options["show_dir"])
+    return cfg
+
+
+def _draw_into(cfg: Config, folder: str) -> None:
+    """Turn the config's visualization hook on and point it at a folder."""
+    hook = (cfg.get("default_hooks") or {}).get("visualization")
+    if not isinstance(hook, dict):
+        raise ConfigError(
+            "--show-dir needs a visualization hook; add "
+            "`default_hooks=dict(visualization=dict(type='DetVisualizationHook'))` to the config."
+        )
+    hook["draw"] = True
+    hook["test_out_dir"] = folder
+
+
+if __name__ == "__main__":
+    test()

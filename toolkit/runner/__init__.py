@@ -1,0 +1,48 @@
+"""The runner, its loops and checkpoints."""
+
+from toolkit.hooks.priority import Priority, get_priority
+from toolkit.runner.checkpoint import (
+    CheckpointLoader,
+    config_of,
+    find_latest_checkpoint,
+    get_state_dict,
+    load_checkpoint,
+    load_state_dict,
+    save_checkpoint,
+    weights_to_cpu,
+)
+from toolkit.runner.log_processor import LogProcessor
+from toolkit.runner.loops import (
+    BaseLoop,
+    EpochBasedTrainLoop,
+    EvaluationLoop,
+    IterBasedTrainLoop,
+    TestLoop,
+    TrainLoop,
+    ValLoop,
+)
+from toolkit.runner.runner import Runner, build_runner, set_random_seed
+
+__all__ = [
+    "BaseLoop",
+    "CheckpointLoader",
+    "EpochBasedTrainLoop",
+    "EvaluationLoop",
+    "IterBasedTrainLoop",
+    "LogProcessor",
+    "Priority",
+    "Runner",
+    "TestLoop",
+    "TrainLoop",
+    "ValLoop",
+    "build_runner",
+    "config_of",
+    "find_latest_checkpoint",
+    "get_priority",
+    "get_state_dict",
+    "load_checkpoint",
+    "load_state_dict",
+    "save_checkpoint",
+    "set_random_seed",
+    "weights_to_cpu",
+]

@@ -1,0 +1,28 @@
+"""Checkpoints: atomic writing, safe reading, the newest good one, and loading weights into a model."""
+
+from toolkit.runner.checkpoint.carried import config_of
+from toolkit.runner.checkpoint.latest import find_latest_checkpoint
+from toolkit.runner.checkpoint.weights import (
+    KeyReport,
+    get_state_dict,
+    load_checkpoint,
+    load_state_dict,
+    weights_to_cpu,
+)
+from toolkit.runner.checkpoint.writing import mark_latest, remove_checkpoint, save_checkpoint
+from toolkit.utils.checkpoint import CheckpointLoader, read_checkpoint
+
+__all__ = [
+    "CheckpointLoader",
+    "KeyReport",
+    "config_of",
+    "find_latest_checkpoint",
+    "get_state_dict",
+    "load_checkpoint",
+    "load_state_dict",
+    "mark_latest",
+    "read_checkpoint",
+    "remove_checkpoint",
+    "save_checkpoint",
+    "weights_to_cpu",
+]

@@ -1,0 +1,104 @@
+"""Steps on the way into a run: choices are written down, weights initialised, the step compiled."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from toolkit.dist import broadcast, get_world_size
+from toolkit.logging import MessageHub
+from toolkit.runner.checkpoint.weights import unwrapped
+from toolkit.runner.environment import describe_env
+from toolkit.utils.errors import ConfigError
+
+if TYPE_CHECKING:
+    from toolkit.runner.building import RunnerBuilding
+
+_NEEDED = {
+    "train": "train_dataloader, train_cfg and optim_wrapper",
+    "val": "val_dataloader, val_cfg and val_evaluator",
+    "test": "test_dataloader, test_cfg and test_evaluator",
+}
+
+
+def require(runner: Any, what: str, loop: Any, methods: Sequence[str]) -> None:
+    """Make sure that the runner has what it is asked to run.
+
+    Raises:
+        ConfigError: Its parts are missing, or its model lacks a method.
+    """
+    if loop is None:
+        raise ConfigError(f"the runner can't {what}: it was given no {_NEEDED[what]}")
+    model = unwrapped(runner.model)
+    for method in methods:
+        if not hasattr(model, method):
+            raise ConfigError(
+                f"{type(model).__name__} has no {method}(); derive it from toolkit.model.BaseModel, or "
+                "add the method"
+            )
+
+
+def unique_name(name: str | None, config_file: Any, timestamp: str) -> str:
+    """Name of an experiment, which no other run of this process has."""
+    stem = name or (os.path.splitext(os.path.basename(config_file))[0] if config_file else "")
+    base = f"{stem}_{timestamp}" if stem else timestamp
+    unique, count = base, 1
+    while MessageHub.check_instance_created(unique):
+        unique, count = f"{base}_{count}", count + 1
+    return unique
+
+
+def note_choices(runner: RunnerBuilding, env_cfg: Mapping[str, Any]) -> None:
+    """Print the environment and the config, and write into the config what was chosen for the user."""
+    note_seed(runner)
+    if runner.cfg.get("work_dir") is None:
+        runner.cfg["work_dir"] = runner.work_dir
+    if runner.cfg.get("device") is None and "device" not in env_cfg:
+        runner.cfg["device"] = runner.device.type
+    facts = {
+        **env_cfg,
+        "seed": f"{runner.seed} ({'given' if runner._randomness.get('seed') is not None else 'drawn'})",
+        "deterministic": runner.deterministic,
+        "diff_rank_seed": runner.diff_rank_seed,
+        "device": runner.device,
+        "launcher": runner.launcher,
+        "processes": runner.world_size,
+        "work_dir": runner.work_dir,
+    }
+    runner.logger.info(describe_env(facts))
+    if runner.cfg:
+        runner.logger.info(f"Config:\n{runner.cfg.pretty_text}")
+
+
+def note_seed(runner: RunnerBuilding) -> None:
+    """Write the seed into the config that is saved."""
+    runner.cfg["randomness"] = {**(runner.cfg.get("randomness") or {}), "seed": runner.seed}
+
+
+def channels_last(model: nn.Module) -> nn.Module:
+    """The model with its 4-dimensional weights in the memory format that convolutions are fastest in."""
+    return model.to(memory_format=torch.channels_last)
+
+
+def init_weights(model: nn.Module) -> None:
+    """Have the model initialise its weights, and give every rank those of rank 0."""
+    initialise: Callable[[], None] | None = getattr(unwrapped(model), "init_weights", None)
+    if initialise is None:
+        return
+    initialise()
+    if get_world_size() > 1:
+        for value in model.state_dict().values():
+            broadcast(value)
+
+
+def compile_step(model: nn.Module, switch: bool | Mapping[str, Any], logger: Any) -> None:
+    """Compile the model's training step with `torch.compile`, if the config says ``compile``."""
+    if not switch:
+        return
+    arguments = dict(switch) if isinstance(switch, Mapping) else {}
+    model.train_step = torch.compile(model.train_step, **arguments)  # type: ignore[assignment, arg-type]
+    logger.info("train_step will be compiled: the first iterations take long")

@@ -1,0 +1,11 @@
+"""Predict from a checkout, without installing: `python tools/infer.py CONFIG CHECKPOINT IMAGES`; see `--help`."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from toolkit.cli.infer import infer  # noqa: E402
+
+if __name__ == "__main__":
+    infer()
