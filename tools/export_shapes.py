@@ -7,7 +7,7 @@ import click
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from toolkit.dataset.shapes_files import ShapesSource, write_shapes  # noqa: E402
+from toolkit.dataset.shapes_files import ShapesSource, write_shapes
 
 
 @click.command()

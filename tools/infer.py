@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from toolkit.cli.infer import infer  # noqa: E402
+from toolkit.cli.infer import infer
 
 if __name__ == "__main__":
     infer()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from toolkit.cli.test import test  # noqa: E402
+from toolkit.cli.test import test
 
 if __name__ == "__main__":
     test()

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolkit.dataset.shapes_files import ShapesSource, write_shapes
+from toolkit.fileio import path_exists
 from toolkit.transforms import read_image
 from toolkit.utils import DataError
-from toolkit.utils.fileio import path_exists
 
 SOURCE = ShapesSource(split="val", seed=3, size=(96, 64), num_shapes=(2, 3), radius=(0.1, 0.2))
 

@@ -25,7 +25,8 @@ def write_voc(root: Path, images: int = 4, names: tuple[str, ...] = ("cat", "dog
     for stem in stems:
         cv2.imwrite(str(root / f"JPEGImages/{stem}.jpg"), rng.integers(0, 255, (48, 64, 3), dtype=np.uint8))
         objects = "".join(
-            OBJECT.format(5 + 25 * place, 8, 25 + 25 * place, 36, name=name) for place, name in enumerate(names)
+            OBJECT.format(5 + 25 * place, 8, 25 + 25 * place, 36, name=name)
+            for place, name in enumerate(names)
         )
         (root / f"Annotations/{stem}.xml").write_text(
             f"<annotation><size><width>64</width><height>48</height><depth>3</depth></size>{objects}</annotation>"

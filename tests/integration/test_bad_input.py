@@ -55,7 +55,9 @@ def test_cyclic_base_shows_the_circle(run: Run, tmp_path: Path) -> None:
         ("trian_cfg.max_epochs=3", "train_cfg"),
     ],
 )
-def test_a_typo_on_the_command_line_names_the_nearest(run: Run, config: Path, override: str, expected: str) -> None:
+def test_a_typo_on_the_command_line_names_the_nearest(
+    run: Run, config: Path, override: str, expected: str
+) -> None:
     output = run("train", config, override)
     assert expected in output.replace(override, "")
 

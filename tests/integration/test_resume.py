@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from toolkit.evaluator import BaseMetric
+from toolkit.fileio.checkpoint import read_checkpoint
 from toolkit.hooks import Hook
 from toolkit.model import BaseModel
 from toolkit.runner import Runner
-from toolkit.utils.checkpoint import read_checkpoint
 
 SAMPLES, BATCH, EPOCHS = 20, 4, 3  # 5 iterations an epoch, 15 in all
 BEST = {"save_best": "score", "rule": "greater"}

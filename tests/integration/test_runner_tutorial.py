@@ -18,12 +18,12 @@ from torch.utils.data import DataLoader, Dataset
 from toolkit.config import Config
 from toolkit.dataset import default_collate
 from toolkit.evaluator import BaseMetric, Evaluator
+from toolkit.fileio.checkpoint import read_checkpoint
 from toolkit.hooks import CheckpointHook, Hook
 from toolkit.model import BaseModel
 from toolkit.optim import MultiStepLR, OptimWrapper
 from toolkit.registry import DATASETS, METRICS, MODELS
 from toolkit.runner import EpochBasedTrainLoop, Runner
-from toolkit.utils.checkpoint import read_checkpoint
 
 CONFIG = """
 default_scope = 'toolkit'

@@ -14,6 +14,7 @@ from torch import nn
 
 from toolkit.config import Config
 from toolkit.evaluator import Evaluator
+from toolkit.fileio.checkpoint import read_checkpoint
 from toolkit.hooks import Hook
 from toolkit.optim import MultiStepLR, OptimWrapper, OptimWrapperDict
 from toolkit.registry import MODELS
@@ -21,7 +22,6 @@ from toolkit.runner import Runner, build_runner, environment, set_random_seed
 from toolkit.runner.build import build_evaluator, build_model, build_optim_wrapper, build_param_scheduler
 from toolkit.runner.samples import sample_names
 from toolkit.structures import BaseDataElement
-from toolkit.utils.checkpoint import read_checkpoint
 from toolkit.utils.errors import BuildError, CheckpointError, ConfigError, ToolkitError
 
 Make = Callable[..., Runner]

@@ -62,7 +62,9 @@ def config_options(command: Command) -> Command:
             metavar="NAME",
             help="Let `type='NAME.…'` in the config import from this package.",
         ),
-        click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps … The best at hand if left out."),
+        click.option(
+            "--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps … The best at hand if left out."
+        ),
         click.option("--seed", type=int, help="Random seed. One is drawn, printed and saved if left out."),
     )
     for option in reversed(options):

@@ -40,7 +40,9 @@ def explain(path: str, keys: tuple[str, ...], trust_config: bool) -> None:
 
     names, overrides = split_overrides(keys)
     if not names:
-        raise ConfigError("Name the key to explain, for example: toolkit config explain configs/x.py model.backbone")
+        raise ConfigError(
+            "Name the key to explain, for example: toolkit config explain configs/x.py model.backbone"
+        )
     cfg = load_config(path, overrides, trusted=trust_config)
     click.echo("\n\n".join(explain_key(cfg, name) for name in names))
 
@@ -55,5 +57,7 @@ def diff(first: str, second: str, **options: Any) -> None:
     from toolkit.config import diff as diff_configs
 
     trusted = options["trust_config"]
-    difference = diff_configs(load_config(first, (), trusted=trusted), load_config(second, (), trusted=trusted))
+    difference = diff_configs(
+        load_config(first, (), trusted=trusted), load_config(second, (), trusted=trusted)
+    )
     click.echo(difference.rstrip() or "The two configs are equal.")

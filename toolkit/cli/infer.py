@@ -63,9 +63,7 @@ def infer(arguments: tuple[str, ...], **options: Any) -> None:
 def _config(config: str | None, overrides: list[str], options: dict[str, Any]) -> Config | None:
     if config is None:
         return None
-    return load_config(
-        config, overrides, trusted=options["trust_config"], packages=options["allow_package"]
-    )
+    return load_config(config, overrides, trusted=options["trust_config"], packages=options["allow_package"])
 
 
 def _split(positional: list[str]) -> tuple[str | None, str, list[str]]:

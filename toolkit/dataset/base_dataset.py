@@ -16,9 +16,9 @@ from torch.utils.data import Dataset
 
 from toolkit.dataset.compose import Compose
 from toolkit.dataset.serialization import PackedList
+from toolkit.fileio import is_url, join_path, path_exists, read_text
 from toolkit.registry import DATASETS
 from toolkit.utils.errors import DataError
-from toolkit.utils.fileio import is_url, join_path, path_exists, read_text
 
 logger = logging.getLogger("toolkit")
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from toolkit.utils import CheckpointError, did_you_mean
-from toolkit.utils.fileio import is_url, storage_options
+from toolkit.fileio import is_url, storage_options
 
 
 def remove_checkpoint(path: str, backend_args: dict[str, Any] | None = None) -> None:

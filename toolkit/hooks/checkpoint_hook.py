@@ -13,7 +13,7 @@ from toolkit.hooks.interval import Interval
 from toolkit.hooks.monitor import GREATER_KEYS, LESS_KEYS, infer_rule, is_better
 from toolkit.registry import HOOKS
 from toolkit.utils import ConfigError, did_you_mean
-from toolkit.utils.fileio import is_url, join_path
+from toolkit.fileio import is_url, join_path
 
 
 @HOOKS.register_module()

@@ -10,12 +10,12 @@ from torch import nn
 
 from toolkit.config import Config
 from toolkit.dataset import Compose
+from toolkit.fileio.checkpoint import weights_of
 from toolkit.infer.base import LOADER, BaseInferencer
 from toolkit.registry import INFERENCERS, MODELS, DefaultScope
 from toolkit.runner import load_state_dict
 from toolkit.runner.checkpoint import config_of, find_latest_checkpoint, read_checkpoint
 from toolkit.runner.preflight import check
-from toolkit.utils.checkpoint import weights_of
 from toolkit.utils.errors import CheckpointError, ConfigError
 
 # Steps of a test pipeline that read what a lone image doesn't have.

@@ -83,6 +83,14 @@ class FilterDuplicateWarning(logging.Filter):
         return True
 
 
+FILE_ONLY = {"file_only": True}
+"""As `extra` of a log call: long reports go to the log file alone, so that the console stays readable."""
+
+
+def _for_console(record: logging.LogRecord) -> bool:
+    return not getattr(record, "file_only", False)
+
+
 class MMLogger(ManagerMixin, logging.Logger):
     """A named logger with a console and, if asked for, a file.
 
@@ -117,6 +125,7 @@ class MMLogger(ManagerMixin, logging.Logger):
         rank = get_rank()
         console = ConsoleHandler()
         console.setLevel(level if rank == 0 else logging.ERROR)
+        console.addFilter(_for_console)
         console.addFilter(FilterDuplicateWarning())
         self.addHandler(console)
         self._log_file: str | None = None

@@ -9,8 +9,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from toolkit.fileio.checkpoint import read_checkpoint, weights_of
 from toolkit.utils import CheckpointError, did_you_mean
-from toolkit.utils.checkpoint import read_checkpoint, weights_of
 
 logger = logging.getLogger(__name__)
 

@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from toolkit.dist import broadcast_object_list, is_main_process
+from toolkit.fileio import join_path
+from toolkit.fileio.checkpoint import read_checkpoint
 from toolkit.runner import start, state
 from toolkit.runner.base_loop import BaseLoop
 from toolkit.runner.building import RunnerBuilding
 from toolkit.runner.checkpoint.latest import read_latest_checkpoint
 from toolkit.runner.checkpoint.weights import load_weights
 from toolkit.runner.checkpoint.writing import mark_latest, save_checkpoint
-from toolkit.utils.checkpoint import read_checkpoint
 from toolkit.utils.errors import CheckpointError
-from toolkit.utils.fileio import join_path
 
 
 class RunnerCheckpoints(RunnerBuilding):

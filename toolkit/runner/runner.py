@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from toolkit.dist import get_dist_info, master_only
+from toolkit.logging import FILE_ONLY
 from toolkit.registry import RUNNERS, DefaultScope
 from toolkit.runner import environment, options, start, state
 from toolkit.runner.checkpointing import RunnerCheckpoints
@@ -135,7 +136,8 @@ class Runner(RunnerCheckpoints):
             self.model = start.channels_last(self.model)
         self.hook_manager = HookManager()
         self.register_hooks(default_hooks, custom_hooks)
-        self.logger.info(f"Hooks will be executed in the following order:\n{self.get_hooks_info()}")
+        hooks = f"Hooks will be executed in the following order:\n{self.get_hooks_info()}"
+        self.logger.info(hooks, extra=FILE_ONLY)
         self.dump_config()
 
     def _start(

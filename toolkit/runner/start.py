@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from toolkit.dist import broadcast, get_world_size
-from toolkit.logging import MessageHub
+from toolkit.logging import FILE_ONLY, MessageHub
 from toolkit.runner.checkpoint.weights import unwrapped
 from toolkit.runner.environment import describe_env
 from toolkit.utils.errors import ConfigError
@@ -69,9 +69,14 @@ def note_choices(runner: RunnerBuilding, env_cfg: Mapping[str, Any]) -> None:
         "processes": runner.world_size,
         "work_dir": runner.work_dir,
     }
-    runner.logger.info(describe_env(facts))
+    runner.logger.info(describe_env(facts), extra=FILE_ONLY)
     if runner.cfg:
-        runner.logger.info(f"Config:\n{runner.cfg.pretty_text}")
+        runner.logger.info(f"Config:\n{runner.cfg.pretty_text}", extra=FILE_ONLY)
+    runner.logger.info(
+        f"device {facts['device']}, seed {facts['seed']}, {torch.get_num_threads()} threads, "
+        f"{runner.world_size} process(es), torch {torch.__version__}"
+    )
+    runner.logger.info(f"environment, config and hooks are in {runner.logger.log_file}")
 
 
 def note_seed(runner: RunnerBuilding) -> None:

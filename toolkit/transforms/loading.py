@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 
+from toolkit.fileio import is_url, read_bytes
 from toolkit.registry import TRANSFORMS
 from toolkit.transforms.base import BaseTransform
 from toolkit.utils.errors import DataError
-from toolkit.utils.fileio import is_url, read_bytes
 
 _FLAGS = {
     "color": cv2.IMREAD_COLOR,

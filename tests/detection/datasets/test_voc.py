@@ -90,10 +90,19 @@ def test_a_rare_class_may_be_missing_from_a_split(pets):
     assert len(VOCDataset(**pets.config("test", metainfo=CLASSES))) == 1
 
 
-def test_a_test_set_may_lack_a_class_that_is_not_misspelt(pets):
+def test_boxes_without_area_are_ignored_and_reported(make_voc, caplog):
+    voc = make_voc("VOC2007")
+    voc.add("a", [("cat", (5, 5, 5, 9), False), ("cat", (5, 5, 15, 9), False)])
+    voc.list("trainval", "a")
+    dataset = VOCDataset(**voc.config(metainfo={"classes": ("cat",)}))
+    assert [instance["ignore_flag"] for instance in dataset.get_data_info(0)["instances"]] == [1, 0]
+    assert "a.xml: (4, 4, 4, 8)" in caplog.text
+
+
+def test_a_test_set_may_lack_a_class_that_is_not_misspelt(pets, caplog):
     meta = {"classes": ("cat", "dog", "zebra", "unicorn")}
-    with pytest.warns(UserWarning, match="unicorn"):
-        VOCDataset(**pets.config(metainfo=meta, test_mode=True))
+    VOCDataset(**pets.config(metainfo=meta, test_mode=True))
+    assert "unicorn" in caplog.text
     with pytest.raises(DataError, match=r"unicorn.*allow_missing_classes=True"):
         VOCDataset(**pets.config(metainfo=meta))
     assert len(VOCDataset(**pets.config(metainfo=meta, allow_missing_classes=True))) == 4

@@ -15,10 +15,10 @@ import torch
 from torch import nn
 
 from toolkit.config import ConfigDict
+from toolkit.fileio.checkpoint import checksum_path, read_checkpoint
 from toolkit.runner.checkpoint import find_latest_checkpoint, mark_latest, remove_checkpoint, save_checkpoint
 from toolkit.runner.checkpoint.latest import read_latest_checkpoint
 from toolkit.runner.checkpoint.storable import storable
-from toolkit.utils.checkpoint import checksum_path, read_checkpoint
 from toolkit.utils.errors import CheckpointError
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from toolkit.classification.datasets.base import BaseClsDataset
 from toolkit.classification.registry import DATASETS
+from toolkit.fileio import join_path, read_text
 from toolkit.utils.errors import DataError
-from toolkit.utils.fileio import join_path, read_text
 from toolkit.utils.suggest import did_you_mean
 
 logger = logging.getLogger("toolkit")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import warnings
 import xml.etree.ElementTree as ET
 from collections import Counter
 from typing import Any
@@ -14,8 +14,10 @@ import numpy as np
 from toolkit.detection.datasets.base import BaseDetDataset
 from toolkit.detection.datasets.files import ImageFolder, read_bytes, read_lines
 from toolkit.detection.registry import DATASETS
+from toolkit.fileio import is_url, join_path
 from toolkit.utils import DataError, did_you_mean, nearest
-from toolkit.utils.fileio import is_url, join_path
+
+logger = logging.getLogger(__name__)
 
 
 @DATASETS.register_module()
@@ -166,10 +168,9 @@ class XMLDataset(BaseDetDataset):
         if self.boxes_without_area:
             shown = "; ".join(self.boxes_without_area[:5])
             more = len(self.boxes_without_area) - 5
-            warnings.warn(
+            logger.warning(
                 f"{len(self.boxes_without_area)} boxes have no area and are ignored: {shown}"
-                + (f"; and {more} more" if more > 0 else ""),
-                stacklevel=2,
+                + (f"; and {more} more" if more > 0 else "")
             )
 
     def _check_images(self, missing: list[str], present: int, folder: str) -> None:
@@ -202,7 +203,7 @@ class XMLDataset(BaseDetDataset):
         )
         misspelt = any(nearest(name, others) for name in absent)
         if self.test_mode and len(absent) < len(self.cat2label) and not misspelt:
-            warnings.warn(message, stacklevel=2)  # a test set may well lack a class that was trained
+            logger.warning(message)  # a test set may well lack a class that was trained
             return
         raise DataError(message)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from toolkit.detection.evaluation.arrays import as_array
 from toolkit.detection.evaluation.mean_ap import EVAL_MODES, eval_map
 from toolkit.detection.evaluation.recall import eval_recalls
 from toolkit.detection.registry import METRICS
@@ -91,14 +92,14 @@ class VOCMetric(BaseMetric):
             predicted = sample["pred_instances"]
             self.results.append(
                 {
-                    "bboxes": _array(truth["bboxes"], (-1, 4)),
-                    "labels": _array(truth["labels"], -1),
-                    "bboxes_ignore": _array(ignored.get("bboxes", ()), (-1, 4)),
-                    "labels_ignore": _array(ignored.get("labels", ()), -1),
+                    "bboxes": as_array(truth["bboxes"], (-1, 4)),
+                    "labels": as_array(truth["labels"], -1),
+                    "bboxes_ignore": as_array(ignored.get("bboxes", ()), (-1, 4)),
+                    "labels_ignore": as_array(ignored.get("labels", ()), -1),
                     "dets": np.column_stack(
-                        [_array(predicted["bboxes"], (-1, 4)), _array(predicted["scores"], -1)]
+                        [as_array(predicted["bboxes"], (-1, 4)), as_array(predicted["scores"], -1)]
                     ),
-                    "det_labels": _array(predicted["labels"], -1),
+                    "det_labels": as_array(predicted["labels"], -1),
                 }
             )
 
@@ -170,10 +171,3 @@ class VOCMetric(BaseMetric):
                 f"{kind} is usually evaluated with eval_mode={usual!r}; this uses {self.eval_mode!r}.",
                 stacklevel=2,
             )
-
-
-def _array(values: Any, shape: int | tuple[int, ...]) -> np.ndarray:
-    """Values of a tensor, array or sequence as a NumPy array in main memory."""
-    if hasattr(values, "detach"):
-        values = values.detach().cpu().numpy()
-    return np.asarray(values).reshape(shape)

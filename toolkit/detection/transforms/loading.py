@@ -106,7 +106,7 @@ class LoadAnnotations(BaseTransform):
         height, width = results.get("ori_shape") or (results["height"], results["width"])
         masks = []
         for instance in instances:
-            mask = decode_mask(instance["mask"], height, width)
+            mask = decode_mask(instance.get("mask"), height, width)
             if mask is None:
                 instance["ignore_flag"] = 1
                 mask = np.zeros((height, width), np.uint8)

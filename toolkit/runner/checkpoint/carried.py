@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from toolkit.config import Config
-from toolkit.utils.checkpoint import read_checkpoint
+from toolkit.fileio.checkpoint import read_checkpoint
 from toolkit.utils.errors import CheckpointError
 
 # Where and from what that run was started says nothing about where the checkpoint is used.

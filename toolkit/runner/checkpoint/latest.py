@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from toolkit.fileio import is_url
+from toolkit.fileio.checkpoint import read_checkpoint
 from toolkit.runner.checkpoint.writing import LATEST_NAME
-from toolkit.utils.checkpoint import read_checkpoint
 from toolkit.utils.errors import CheckpointError
-from toolkit.utils.fileio import is_url
 
 
 def find_latest_checkpoint(path: str | os.PathLike[str]) -> str | None:

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from toolkit.fileio.checkpoint import read_checkpoint, weights_of
 from toolkit.logging import print_log
 from toolkit.model import is_model_wrapper
-from toolkit.utils.checkpoint import read_checkpoint, weights_of
 from toolkit.utils.errors import CheckpointError
 
 _SHOWN = 20
@@ -170,7 +170,7 @@ def load_checkpoint(
 
     Args:
         model: The model.
-        filename: A path, URL or name; see `toolkit.utils.checkpoint.read_checkpoint`.
+        filename: A path, URL or name; see `toolkit.fileio.checkpoint.read_checkpoint`.
         map_location: As for `torch.load`.
         strict: See `load_state_dict`.
         logger: Where a table of what doesn't fit goes.

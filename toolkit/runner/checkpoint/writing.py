@@ -10,10 +10,10 @@ from typing import Any, BinaryIO, cast
 
 import torch
 
+from toolkit.fileio import is_url, storage_options
+from toolkit.fileio.checkpoint import checksum_path, file_digest
 from toolkit.runner.checkpoint.storable import storable
-from toolkit.utils.checkpoint import checksum_path, file_digest
 from toolkit.utils.errors import CheckpointError
-from toolkit.utils.fileio import is_url, storage_options
 
 LATEST_NAME = "last_checkpoint"
 

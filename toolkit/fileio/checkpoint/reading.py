@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toolkit.utils.checkpoint.legacy import plain, stand_ins
+from toolkit.fileio.checkpoint.legacy import plain, stand_ins
 from toolkit.utils.errors import CheckpointError
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from toolkit.utils.checkpoint import CheckpointLoader, checksum_path, local_path, read_checkpoint, weights_of
+from toolkit.fileio.checkpoint import CheckpointLoader, checksum_path, local_path, read_checkpoint, weights_of
 from toolkit.utils.errors import CheckpointError
 
 WEIGHTS = OrderedDict([("a.weight", torch.arange(6.0).reshape(2, 3)), ("a.bias", torch.ones(2))])

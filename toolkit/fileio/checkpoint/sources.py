@@ -12,10 +12,10 @@ from typing import Any
 from urllib.error import URLError
 from urllib.parse import urlparse
 
-from toolkit.utils.checkpoint.published import OPENMMLAB_URLS
-from toolkit.utils.checkpoint.reading import read_file, require_file
+from toolkit.fileio.checkpoint.published import OPENMMLAB_URLS
+from toolkit.fileio.checkpoint.reading import read_file, require_file
+from toolkit.fileio.files import is_url, read_bytes
 from toolkit.utils.errors import CheckpointError
-from toolkit.utils.fileio import is_url, read_bytes
 from toolkit.utils.suggest import did_you_mean
 
 logger = logging.getLogger(__name__)
