@@ -1,4 +1,4 @@
-"""Predict from a checkout, without installing: `python tools/infer.py CONFIG CHECKPOINT IMAGES`; see `--help`."""
+"""Predict from a checkout, without installing: `python tools/infer.py CHECKPOINT IMAGES`; see `--help`."""
 
 import sys
 from pathlib import Path

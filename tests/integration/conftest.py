@@ -64,8 +64,9 @@ def config(tmp_path: Path, voc: Path) -> Path:
             dict(type='Resize', scale=(64, 48), keep_ratio=True),
             dict(type='PackDetInputs'),
         ]
-        dataset = dict(type='VOCDataset', data_root=data_root, metainfo=dict(classes=classes), pipeline=pipeline,
-                       data_prefix=dict(sub_data_root=''), filter_cfg=dict(filter_empty_gt=True, min_size=8))
+        dataset = dict(type='VOCDataset', data_root=data_root, metainfo=dict(classes=classes),
+                       pipeline=pipeline, data_prefix=dict(sub_data_root=''),
+                       filter_cfg=dict(filter_empty_gt=True, min_size=8))
         train_dataloader = dict(
             batch_size=2, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=True),
             dataset=dict(_base_dataset, ann_file='ImageSets/Main/train.txt'))

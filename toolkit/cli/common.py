@@ -63,13 +63,35 @@ def config_options(command: Command) -> Command:
             help="Let `type='NAME.…'` in the config import from this package.",
         ),
         click.option(
-            "--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps … The best at hand if left out."
+            "--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps …; the best at hand if left out."
         ),
         click.option("--seed", type=int, help="Random seed. One is drawn, printed and saved if left out."),
     )
     for option in reversed(options):
         command = option(command)
     return command
+
+
+launcher_option = click.option(
+    "--launcher",
+    type=click.Choice(["none", "pytorch", "slurm", "mpi"]),
+    default="none",
+    show_default=True,
+    help="How the processes of a distributed job were started.",
+)
+
+
+def overrides_of(options: dict[str, Any]) -> dict[str, Any]:
+    """The config values that the options which training and testing share stand for."""
+    extra: dict[str, Any] = {}
+    if options["launcher"] != "none":
+        extra["launcher"] = options["launcher"]
+    if options["seed"] is not None:
+        extra["randomness.seed"] = options["seed"]
+    for name in ("device", "work_dir"):
+        if options[name]:
+            extra[name] = options[name]
+    return extra
 
 
 def is_override(argument: str) -> bool:

@@ -72,8 +72,8 @@ def _split(positional: list[str]) -> tuple[str | None, str, list[str]]:
     rest = positional[1:] if config else positional
     if len(rest) < 2:
         raise ConfigError(
-            "toolkit-infer takes a checkpoint and at least one image, with the config before them or left out; got "
-            f"{' '.join(positional) or 'nothing'}. Example: toolkit-infer configs/x.py x.pth pictures/"
+            "toolkit-infer takes a checkpoint and at least one image, with the config before them or left "
+            f"out; got {' '.join(positional) or 'nothing'}. Example: toolkit-infer configs/x.py x.pth images/"
         )
     return config, rest[0], rest[1:]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,7 +12,9 @@ from toolkit.cli.common import (
     CONTEXT,
     config_options,
     default_work_dir,
+    launcher_option,
     load_config,
+    overrides_of,
     shows_errors,
     split_overrides,
 )
@@ -26,25 +29,21 @@ if TYPE_CHECKING:
 @click.option("--work-dir", metavar="DIR", help="Where the log goes (default: work_dirs/NAME).")
 @click.option("--out", metavar="FILE.pkl", help="Save the predictions for offline evaluation.")
 @click.option("--show-dir", metavar="DIR", help="Draw the predictions into this folder.")
-@click.option(
-    "--launcher",
-    type=click.Choice(["none", "pytorch", "slurm", "mpi"]),
-    default="none",
-    show_default=True,
-    help="How the processes of a distributed job were started.",
-)
+@launcher_option
 @click.option("--trust-checkpoint", is_flag=True, help="Unpickle a checkpoint. Only from people you trust.")
 @config_options
 @shows_errors
 def test(arguments: tuple[str, ...], **options: Any) -> None:
     """Evaluate CHECKPOINT on the test set of CONFIG.
 
-    Without CONFIG, the config that the checkpoint carries is used.
+    CHECKPOINT may be a work directory, which stands for its newest checkpoint. Without CONFIG, the config
+    that the checkpoint carries is used.
     """
     positional, overrides = split_overrides(arguments)
     config, checkpoint = _config_and_checkpoint(positional)
-    from toolkit.runner import build_runner
+    from toolkit.runner import build_runner, find_latest_checkpoint
 
+    checkpoint = find_latest_checkpoint(checkpoint) or checkpoint
     cfg = _test_config(config, checkpoint, [*options["cfg_options"], *overrides], options)
     runner = build_runner(cfg, mode="test", trust_checkpoint=options["trust_checkpoint"])
     if options["out"]:
@@ -60,23 +59,15 @@ def _config_and_checkpoint(positional: list[str]) -> tuple[str | None, str]:
     if len(positional) == 1 and not positional[0].endswith(CONFIG_SUFFIXES):
         return None, positional[0]
     raise ConfigError(
-        f"toolkit-test takes a config and a checkpoint, or a checkpoint alone; got {' '.join(positional) or 'neither'}. "
-        "Example: toolkit-test configs/x.py work_dirs/x/epoch_12.pth"
+        "toolkit-test takes a config and a checkpoint, or a checkpoint alone; got "
+        f"{' '.join(positional) or 'neither'}. Example: toolkit-test configs/x.py work_dirs/x/epoch_12.pth"
     )
 
 
 def _test_config(
     config: str | None, checkpoint: str, overrides: list[str], options: dict[str, Any]
 ) -> Config:
-    extra: dict[str, Any] = {}
-    if options["launcher"] != "none":
-        extra["launcher"] = options["launcher"]
-    if options["seed"] is not None:
-        extra["randomness.seed"] = options["seed"]
-    if options["device"]:
-        extra["device"] = options["device"]
-    if options["work_dir"]:
-        extra["work_dir"] = options["work_dir"]
+    extra = overrides_of(options)
     if config is None:
         from toolkit.runner.checkpoint import config_of
 
@@ -87,7 +78,7 @@ def _test_config(
         )
     cfg["load_from"], cfg["resume"] = checkpoint, False
     if not cfg.get("work_dir"):
-        cfg["work_dir"] = default_work_dir(config or checkpoint)
+        cfg["work_dir"] = default_work_dir(config) if config else os.path.dirname(checkpoint) or "."
     if options["show_dir"]:
         _draw_into(cfg, options["show_dir"])
     return cfg

@@ -10,7 +10,9 @@ from toolkit.cli.common import (
     CONTEXT,
     config_options,
     default_work_dir,
+    launcher_option,
     load_config,
+    overrides_of,
     shows_errors,
     split_overrides,
 )
@@ -35,13 +37,7 @@ if TYPE_CHECKING:
 @click.option("--amp", is_flag=True, help="Train with automatic mixed precision.")
 @click.option("--auto-scale-lr", is_flag=True, help="Scale the learning rate to the real batch size.")
 @click.option("--no-validate", is_flag=True, help="Do not validate during training.")
-@click.option(
-    "--launcher",
-    type=click.Choice(["none", "pytorch", "slurm", "mpi"]),
-    default="none",
-    show_default=True,
-    help="How the processes of a distributed job were started.",
-)
+@launcher_option
 @click.option("--trust-checkpoint", is_flag=True, help="Unpickle a checkpoint. Only from people you trust.")
 @config_options
 @shows_errors
@@ -66,7 +62,7 @@ def _train_config(config: str, arguments: tuple[str, ...], options: dict[str, An
     cfg = load_config(
         config,
         [*options["cfg_options"], *overrides],
-        _as_overrides(config, options),
+        _as_overrides(options),
         trusted=options["trust_config"],
         packages=options["allow_package"],
     )
@@ -80,23 +76,15 @@ def _train_config(config: str, arguments: tuple[str, ...], options: dict[str, An
     return cfg
 
 
-def _as_overrides(config: str, options: dict[str, Any]) -> dict[str, Any]:
-    """The config values that options such as `--work-dir` stand for."""
-    extra: dict[str, Any] = {}
-    if options["launcher"] != "none":
-        extra["launcher"] = options["launcher"]
-    if options["work_dir"]:
-        extra["work_dir"] = options["work_dir"]
+def _as_overrides(options: dict[str, Any]) -> dict[str, Any]:
+    """The config values that the options stand for."""
+    extra = overrides_of(options)
     if options["resume"]:
         extra["resume"] = True
         if options["resume"] != "auto":
             extra["load_from"] = options["resume"]
     elif options["load_from"]:
         extra["load_from"] = options["load_from"]
-    if options["seed"] is not None:
-        extra["randomness.seed"] = options["seed"]
-    if options["device"]:
-        extra["device"] = options["device"]
     if options["auto_scale_lr"]:
         extra["auto_scale_lr.enable"] = True
     return extra
@@ -109,8 +97,8 @@ def _use_amp(cfg: Config) -> None:
         raise ConfigError("--amp needs an `optim_wrapper` dict in the config.")
     if wrapper.get("type", "OptimWrapper") not in ("OptimWrapper", "AmpOptimWrapper"):
         raise ConfigError(
-            f"--amp can't be combined with optim_wrapper.type={wrapper['type']!r}; it turns `OptimWrapper` into "
-            "`AmpOptimWrapper`. Leave --amp out, or set the type in the config."
+            f"--amp can't be combined with optim_wrapper.type={wrapper['type']!r}; it turns `OptimWrapper` "
+            "into `AmpOptimWrapper`. Leave --amp out, or set the type in the config."
         )
     wrapper["type"] = "AmpOptimWrapper"
     wrapper.setdefault("loss_scale", "dynamic")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -80,11 +80,13 @@ class BaseInferencer(ABC):
                 batch, loading = following, ahead
 
     def _load(self, image: Image) -> Any:
-        start = dict(img_path=image) if isinstance(image, str) else dict(img=image, img_path=None)
-        if not isinstance(image, str):
-            start.update(img_shape=image.shape[:2], ori_shape=image.shape[:2])
+        start: dict[str, Any] = {"img_id": 0, "sample_idx": 0, "img_path": None}
+        if isinstance(image, str):
+            start["img_path"] = image
+        else:
+            start.update(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
         try:
-            return self.pipeline({**start, "img_id": 0, "sample_idx": 0})
+            return self.pipeline(start)
         except DataError as error:
             return error
 
@@ -92,7 +94,8 @@ class BaseInferencer(ABC):
         good = [sample for sample in samples if not isinstance(sample, DataError)]
         batch = {key: [sample[key] for sample in good] for key in good[0]} if good else {}
         with torch.inference_mode():
-            predictions = iter([sample.cpu() for sample in self.model.test_step(batch)] if good else [])
+            step = cast("Callable[[Any], list[Any]]", self.model.test_step)
+            predictions = iter([sample.cpu() for sample in step(batch)] if good else [])
         return [sample if isinstance(sample, DataError) else next(predictions) for sample in samples]
 
     @classmethod

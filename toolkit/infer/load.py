@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -75,13 +75,13 @@ def _without_pretrained(model: Mapping[str, Any]) -> Any:
 
 
 def _load(model: nn.Module, content: Mapping[str, Any], path: str) -> None:
-    # What is evaluated and drawn with EMA weights during training is stored as `state_dict`, so that is what counts.
+    # With EMA, training evaluates and stores the averaged weights as `state_dict`: those count.
     report = load_state_dict(model, weights_of(content), source=path)
     if not report.complete:
         raise CheckpointError(f"{path} does not hold all weights of the model.\n{report.table()}")
 
 
-def dataset_config(cfg: Mapping[str, Any]) -> Mapping[str, Any]:
+def dataset_config(cfg: Config) -> Mapping[str, Any]:
     """The innermost dataset config of the test dataloader, or of the validation one."""
     for key in ("test_dataloader", "val_dataloader"):
         loader = cfg.get(key)
@@ -92,13 +92,13 @@ def dataset_config(cfg: Mapping[str, Any]) -> Mapping[str, Any]:
                 found = found.get("dataset") or found["datasets"][0]
             return found
     raise ConfigError(
-        "The config has neither `test_dataloader` nor `val_dataloader`, so the steps that prepare an image are unknown. "
-        "Add `test_dataloader=dict(dataset=dict(…, pipeline=test_pipeline))`."
+        "The config has neither `test_dataloader` nor `val_dataloader`, so the steps that prepare an image "
+        "are unknown. Add `test_dataloader=dict(dataset=dict(…, pipeline=test_pipeline))`."
     )
 
 
-def test_pipeline(cfg: Mapping[str, Any]) -> list[Any]:
-    """The test pipeline for a lone image: without annotation loading, and with an image loader at its start."""
+def test_pipeline(cfg: Config) -> list[Any]:
+    """The test pipeline for a lone image: no annotations are loaded, and an image loader comes first."""
     steps = dataset_config(cfg).get("pipeline") or []
     kept = [step for step in steps if _name(step) not in _NEEDS_ANNOTATIONS]
     if not kept or _name(kept[0]) != LOADER:
@@ -111,7 +111,7 @@ def _name(step: Any) -> str:
     return str(getattr(kind, "__name__", kind)).rpartition(".")[2]
 
 
-def dataset_meta(content: Mapping[str, Any], cfg: Mapping[str, Any]) -> dict[str, Any]:
+def dataset_meta(content: Mapping[str, Any], cfg: Config) -> dict[str, Any]:
     """Class names and palette: from the checkpoint, else from the config's test dataset."""
     meta = content.get("meta") or {}
     found = meta.get("dataset_meta") or {}
@@ -138,16 +138,17 @@ def _declared_meta(dataset: Mapping[str, Any]) -> dict[str, Any]:
     return {**getattr(kind, "METAINFO", {}), **(dataset.get("metainfo") or {})}
 
 
-def _inferencer_type(cfg: Mapping[str, Any], model: nn.Module) -> type[BaseInferencer]:
+def _inferencer_type(cfg: Config, model: nn.Module) -> type[BaseInferencer]:
     """The inferencer that the config names, or the registered one that knows this kind of model."""
     named = cfg.get("inferencer")
     if named is not None:
-        found: type[BaseInferencer] = INFERENCERS.get(named["type"] if isinstance(named, Mapping) else named)
-        return found
+        return cast(
+            "type[BaseInferencer]", INFERENCERS.get(named["type"] if isinstance(named, Mapping) else named)
+        )
     for kind in INFERENCERS.module_dict.values():
         if kind.handles(model):
             return kind
     raise ConfigError(
-        f"No inferencer knows how to show what a {type(model).__name__} predicts. Register one (a subclass of "
-        "toolkit.infer.BaseInferencer, under INFERENCERS) and name it: inferencer=dict(type='MyInferencer')."
+        f"No inferencer knows how to show what a {type(model).__name__} predicts. Register one (a subclass "
+        "of toolkit.infer.BaseInferencer, under INFERENCERS) and name it: inferencer=dict(type='My')."
     )

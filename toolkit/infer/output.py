@@ -13,6 +13,7 @@ from rich.progress import track
 
 from toolkit.infer.base import BaseInferencer
 from toolkit.infer.inputs import short_names
+from toolkit.transforms import read_image
 from toolkit.utils.errors import DataError, ToolkitError
 
 
@@ -27,7 +28,7 @@ def infer_to_folder(
 ) -> int:
     """Predict on image files; write `out_dir/predictions.json` and drawn pictures to `out_dir/vis/`.
 
-    An image that can't be read is named on the console and in the JSON file; the others are done all the same.
+    An image that can't be read is named on the console and in the JSON file; the others are done.
 
     Returns:
         How many images could not be read.
@@ -52,12 +53,18 @@ def infer_to_folder(
         if draw:
             _draw(inferencer, str(path), result, score_thr, os.path.join(out_dir, "vis", name))
     target = os.path.join(out_dir, "predictions.json")
-    with open(target, "w", encoding="utf-8") as stream:
-        json.dump(dict(classes=inferencer.classes, score_thr=score_thr, images=records), stream, indent=1)
+    _write_json(target, dict(classes=inferencer.classes, score_thr=score_thr), records)
     done = f"{len(paths) - failed} of {len(paths)} images predicted"
     where = f"; pictures: {os.path.join(out_dir, 'vis')}" if draw else ""
     print(f"{done}; predictions: {target}{where}")
     return failed
+
+
+def _write_json(path: str, head: dict[str, Any], records: list[dict[str, Any]]) -> None:
+    """One JSON object with a line for each image, which people can read and diff."""
+    lines = ",\n".join(f"  {json.dumps(record)}" for record in records)
+    with open(path, "w", encoding="utf-8") as stream:
+        stream.write(f'{json.dumps(head)[:-1]}, "images": [\n{lines}\n]}}\n')
 
 
 def _make_folder(path: str) -> None:
@@ -73,7 +80,6 @@ def _make_folder(path: str) -> None:
 
 
 def _draw(inferencer: BaseInferencer, path: str, prediction: Any, score_thr: float, target: str) -> None:
-    image = cv2.imread(path, cv2.IMREAD_COLOR_BGR)
-    picture = inferencer.draw(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), prediction, score_thr)
+    picture = inferencer.draw(read_image(path)[..., ::-1].copy(), prediction, score_thr)
     os.makedirs(os.path.dirname(target), exist_ok=True)
     cv2.imwrite(target, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))

@@ -29,8 +29,8 @@ class XMLDataset(BaseDetDataset):
     `{data_root}/VOC2007/Annotations/000005.xml`.
 
     Coordinates in the files count from 1, as VOC's do, and come out counted from 0. Objects marked
-    `difficult` get `ignore_flag=1`: they neither train nor count. So do boxes without area, which are reported.
-    Objects of other classes are left out.
+    `difficult` get `ignore_flag=1`: they neither train nor count. So do boxes without area, which are
+    reported. Objects of other classes are left out.
 
     Args:
         img_subdir: Folder of the images below `sub_data_root`.

@@ -1,0 +1,308 @@
+"""CocoDataset: reading, mapping, leaving out, and what it says of bad input."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from pycocotools.coco import COCO
+
+from toolkit.config import Config
+from toolkit.dataset import build_dataloader
+from toolkit.detection.datasets import CocoDataset
+from toolkit.detection.registry import DATASETS
+from toolkit.registry import DefaultScope
+from toolkit.runner.preflight import PreflightError, check
+from toolkit.utils import DataError
+
+ROOT = Path(__file__).parents[3]
+NUCLEI = ROOT.parent / "shared" / "data" / "nuclei"
+FILTER = {"filter_empty_gt": True, "min_size": 32}
+TRIANGLE = [[10.0, 10.0, 30.0, 10.0, 10.0, 30.0]]
+RUNS = {"size": [40, 60], "counts": [0, 200, 2200]}
+
+
+def box(number, image, category, xywh, **more):
+    area = {"area": xywh[2] * xywh[3]}
+    return {"id": number, "image_id": image, "category_id": category, "bbox": xywh, **area, **more}
+
+
+def image(number, size=(60, 40)):
+    return {"id": number, "file_name": f"{number}.png", "width": size[0], "height": size[1]}
+
+
+class Zoo:
+    """A small data set in COCO's layout."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.content = {
+            "images": [image(5), image(3, (40, 60)), image(9), image(4, (20, 50)), image(8)],
+            "categories": [{"id": 2, "name": "cat"}, {"id": 90, "name": "dog"}, {"id": 7, "name": "newt"}],
+            "annotations": [
+                box(1, 5, 90, [10, 10, 20, 20], segmentation=TRIANGLE, iscrowd=0),
+                box(2, 3, 2, [1.5, 2, 20.5, 30], segmentation=RUNS, iscrowd=1),
+                box(3, 5, 2, [0, 0, 60, 40], iscrowd=0),
+                box(4, 4, 2, [0, 0, 10, 10]),
+                box(5, 8, 7, [0, 0, 9, 9]),
+            ],
+        }
+
+    def write(self) -> None:
+        (self.root / "img").mkdir(parents=True, exist_ok=True)
+        for one in self.content["images"]:
+            pixels = np.zeros((one.get("height", 9), one.get("width", 9), 3), np.uint8)
+            cv2.imwrite(str(self.root / "img" / one.get("file_name", "none.png")), pixels)
+        (self.root / "ann.json").write_text(json.dumps(self.content))
+
+    def build(self, classes=("dog", "cat"), **kwargs) -> CocoDataset:
+        self.write()
+        arguments = {"ann_file": "ann.json", "data_prefix": {"img": "img/"}, "metainfo": {"classes": classes}}
+        return CocoDataset(data_root=str(self.root), **{**arguments, **kwargs})
+
+
+@pytest.fixture
+def zoo(tmp_path):
+    return Zoo(tmp_path / "zoo")
+
+
+def test_a_sample_has_its_image_and_labels_in_the_order_of_the_classes(zoo):
+    dataset = zoo.build()
+    assert [dataset.get_data_info(i)["img_id"] for i in range(len(dataset))] == [5, 3, 9, 4, 8]
+    first = dataset.get_data_info(0)
+    assert first["img_path"] == str(zoo.root / "img" / "5.png")
+    assert (first["height"], first["width"]) == (40, 60)
+    assert [one["bbox"] for one in first["instances"]] == [[10, 10, 30, 30], [0, 0, 60, 40]]
+    assert dataset.get_cat_ids(0) == [0, 1]
+    assert dataset.cat_ids == [90, 2]
+    assert dataset.cat2label == {90: 0, 2: 1}
+    assert zoo.build(classes=("cat", "newt", "dog")).get_cat_ids(0) == [2, 0]
+
+
+def test_crowds_are_ignored_and_masks_kept(zoo):
+    dataset = zoo.build()
+    (crowd,) = dataset.get_data_info(1)["instances"]
+    assert crowd["ignore_flag"] == 1
+    assert crowd["mask"] == RUNS
+    assert crowd["bbox"] == [1.5, 2, 22, 32]
+    triangle, whole = dataset.get_data_info(0)["instances"]
+    assert triangle["mask"] == TRIANGLE
+    assert triangle["area"] == 400
+    assert "mask" not in whole
+    assert triangle["ignore_flag"] == whole["ignore_flag"] == 0
+
+
+def test_masks_reach_the_sample(zoo):
+    pipeline = [
+        {"type": "LoadImageFromFile"},
+        {"type": "LoadAnnotations", "with_bbox": True, "with_mask": True},
+        {"type": "PackDetInputs"},
+    ]
+    packed = zoo.build(pipeline=pipeline)[0]["data_samples"]
+    # the object without a mask can't train a mask head
+    assert packed.gt_instances.bboxes.tolist() == [[10, 10, 30, 30]]
+    assert len(packed.ignored_instances.bboxes) == 1
+    truth = COCO()
+    truth.dataset = {**zoo.content, "info": {}}
+    truth.createIndex()
+    assert np.array_equal(packed.gt_instances.masks.masks[0], truth.annToMask(truth.anns[1]))
+
+
+def test_filters_count_what_they_drop_and_are_for_training(zoo):
+    dataset = zoo.build(filter_cfg=FILTER)
+    assert [dataset.get_data_info(i)["img_id"] for i in range(len(dataset))] == [5, 3]
+    assert sorted(dataset.filter_counts.values()) == [1, 2]
+    assert len(zoo.build(filter_cfg=FILTER, test_mode=True)) == 5
+    with pytest.raises(DataError, match="3 by shorter side below 70 pixels"):
+        zoo.build(filter_cfg={"filter_empty_gt": True, "min_size": 70})
+
+
+def test_objects_that_cannot_be_used_are_counted_and_named(zoo):
+    zoo.content["annotations"] += [
+        box(11, 5, 2, [5, 5, 0.5, 9]),
+        box(12, 5, 2, [5, 5, 9, 0]),
+        box(13, 3, 90, [5, 5, 9, 9], area=0),
+        box(14, 3, 90, [40, 5, 9, 9]),
+        box(15, 3, 90, [-9, 5, 9, 9]),
+        box(16, 77, 90, [5, 5, 9, 9]),
+        # neither of these is a fault of the file
+        box(17, 3, 90, [5, 5, 9, 9], ignore=1),
+        box(18, 3, 7, [500, 5, 9, 9]),
+    ]
+    words = (
+        r"leaves out 6 of the 13 objects of '.*ann.json'\. "
+        r"3 without area.*: 5.png \(annotation 11\), 5.png \(annotation 12\), 3.png \(annotation 13\); "
+        r"2 outside the image: 3.png \(annotation 14\), 3.png \(annotation 15\); "
+        r"1 of an image that isn't listed: image_id 77 \(annotation 16\)"
+    )
+    with pytest.warns(UserWarning, match=words):
+        dataset = zoo.build()
+    assert sorted(dataset.left_out.values()) == [1, 2, 3]
+    assert [len(dataset.get_data_info(i)["instances"]) for i in range(5)] == [2, 1, 0, 1, 0]
+
+
+def test_a_box_that_sticks_out_is_kept_as_it_is(zoo):
+    zoo.content["annotations"].append(box(11, 9, 2, [-5, -5, 9, 9]))
+    assert zoo.build().get_data_info(2)["instances"][0]["bbox"] == [-5, -5, 4, 4]
+
+
+def test_fields_that_some_files_lack(zoo):
+    del zoo.content["annotations"][0]["area"]
+    del zoo.content["annotations"][0]["iscrowd"]
+    assert zoo.build().get_data_info(0)["instances"][0]["area"] == 400
+    del zoo.content["annotations"]
+    assert len(zoo.build(test_mode=True)) == 5
+
+
+def test_semantic_maps_lie_beside(zoo):
+    dataset = zoo.build(data_prefix={"img": "img", "seg": "stuff"}, seg_map_suffix=".tif")
+    assert dataset.get_data_info(0)["seg_map_path"] == str(zoo.root / "stuff" / "5.tif")
+    assert zoo.build().get_data_info(0)["seg_map_path"] is None
+
+
+def test_without_metainfo_the_classes_are_cocos():
+    classes = CocoDataset.METAINFO["classes"]
+    assert len(set(classes)) == len(CocoDataset.METAINFO["palette"]) == 80
+    assert (classes[0], classes[16], classes[79]) == ("person", "dog", "toothbrush")
+
+
+def test_a_class_that_is_not_there_is_named_with_the_nearest_and_what_is(zoo):
+    with pytest.raises(DataError, match=r"'newtt'; did you mean 'newt'\? Its categories are: cat, dog, newt"):
+        zoo.build(classes=("cat", "newtt"))
+    with pytest.raises(DataError, match=r"'person', 'bicycle'.* and 73 more of the 80 classes"):
+        zoo.build(metainfo=None)
+    joined = zoo.build(classes=("unicorn", "cat"), allow_missing_classes=True)
+    assert joined.cat_ids == [None, 2]
+    assert joined.get_cat_ids(0) == [1]
+
+
+def test_a_class_without_any_object_is_warned_of(zoo):
+    zoo.content["annotations"].pop()
+    with pytest.warns(UserWarning, match="no object of 1 of the 2 classes, .*: newt"):
+        zoo.build(classes=("newt", "cat"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        zoo.build(classes=("newt", "cat"), test_mode=True)
+
+
+def spoil(section, place, **changes):
+    def change(content):
+        one = content[section][place]
+        for key, value in changes.items():
+            if value is None:
+                del one[key]
+            else:
+                one[key] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (spoil("images", 1, id=5), "gives 1 ids to several images: 5"),
+        (spoil("annotations", 1, id=1), "gives 1 ids to several annotations: 1"),
+        (spoil("categories", 1, id=2), "gives 1 ids to several categories: 2"),
+        (spoil("categories", 1, name="cat"), r"2 categories named 'cat' \(ids 2, 90\)"),
+        (spoil("images", 1, id=None), r"images\[1\] has no 'id'"),
+        (spoil("images", 1, id=[1]), "neither a number nor a text"),
+        (spoil("images", 1, width=None), "image of id 3 needs file_name, height and width"),
+        (spoil("categories", 1, name=None), r"categories\[1\] has no 'name'"),
+        (spoil("annotations", 2, bbox=None), r"annotations\[2\] \(id 3\) has no 'bbox'"),
+        (spoil("annotations", 2, bbox=[1, 2, 3]), r"\(id 3\) has bbox=\[1, 2, 3\]"),
+        (spoil("annotations", 2, bbox=[1, 2, 3, float("nan")]), r"has bbox=\[1, 2, 3, nan\]"),
+        (lambda content: content["annotations"].append(3), r"annotations\[5\] is a int"),
+        (lambda content: content.pop("categories"), "isn't in COCO's format: .* holds annotations, images"),
+    ],
+)
+def test_a_broken_file_is_explained(zoo, change, words):
+    change(zoo.content)
+    with pytest.raises(DataError, match=words):
+        zoo.build()
+
+
+def test_objects_may_be_numbered_anew_in_each_image_where_a_subclass_says_so(zoo):
+    class Renumbered(CocoDataset):
+        ANN_ID_UNIQUE = False
+
+    zoo.content["annotations"][1]["id"] = 1
+    zoo.write()
+    arguments = {"ann_file": "ann.json", "data_prefix": {"img": "img"}, "metainfo": {"classes": ("cat",)}}
+    assert len(Renumbered(data_root=str(zoo.root), **arguments)) == 5
+
+
+def test_other_files_than_json(zoo):
+    zoo.write()
+    with pytest.raises(DataError, match=r"'an.json'; did you mean 'ann.json'"):
+        zoo.build(ann_file="an.json")
+    for text, words in (("{", "no valid JSON"), ("[]", "no object at its top")):
+        (zoo.root / "bad.json").write_text(text)
+        with pytest.raises(DataError, match=words):
+            zoo.build(ann_file="bad.json")
+    with pytest.raises(DataError, match="did you mean 'min_size'"):
+        zoo.build(filter_cfg={"minsize": 3})
+
+
+@pytest.mark.skipif(not NUCLEI.is_dir(), reason="the nuclei data set is not beside the repository")
+def test_real_files_are_those_that_pycocotools_reads():
+    path = NUCLEI / "annotations" / "instances_train.json"
+    dataset = DATASETS.build(
+        {
+            "type": "mmdet.CocoDataset",
+            "data_root": str(NUCLEI),
+            "ann_file": "annotations/instances_train.json",
+            "data_prefix": {"img": "train/"},
+            "metainfo": {"classes": ("nucleus",)},
+            "filter_cfg": FILTER,
+        }
+    )
+    truth = COCO(str(path))
+    assert len(dataset) == len(truth.imgs) == 160
+    for place in range(0, 160, 20):
+        info = dataset.get_data_info(place)
+        objects = truth.loadAnns(truth.getAnnIds(imgIds=[info["img_id"]]))
+        assert [one["area"] for one in info["instances"]] == [one["area"] for one in objects]
+        corners = np.asarray([one["bbox"] for one in info["instances"]])
+        corners[:, 2:] -= corners[:, :2]
+        assert np.allclose(corners, [one["bbox"] for one in objects])
+
+
+@pytest.mark.parametrize("name", ["coco_detection", "coco_instance"])
+@pytest.mark.skipif(not NUCLEI.is_dir(), reason="the nuclei data set is not beside the repository")
+def test_the_base_configs_load_batches(name):
+    cfg = Config.fromfile(ROOT / "configs" / "_base_" / "datasets" / f"{name}.py")
+    for split, folder in (("train", "train"), ("val", "val")):
+        part = cfg[f"{split}_dataloader"]
+        part.num_workers, part.persistent_workers, part.batch_size = 0, False, 2
+        part.dataset.data_root, part.dataset.data_prefix = str(NUCLEI), {"img": folder}
+        part.dataset.ann_file = f"annotations/instances_{folder}.json"
+        part.dataset.metainfo = {"classes": ("nucleus",)}
+        with DefaultScope.overwrite_default_scope("detection"):
+            loader = build_dataloader(part.to_dict(), seed=3, default_scope="detection")
+            batch = next(iter(loader))
+        for sample in batch["data_samples"]:
+            assert len(sample.gt_instances.bboxes) > 0
+            assert ("masks" in sample.gt_instances) == (name == "coco_instance")
+            if split == "val":
+                assert sample.gt_instances.bboxes.max() <= max(sample.ori_shape)
+        assert batch["inputs"][0].dtype == torch.uint8
+
+
+@pytest.mark.parametrize("depth", ["18", "50", "101"])
+def test_nothing_but_the_data_is_missing_from_the_coco_configs(depth):
+    cfg = Config.fromfile(
+        ROOT / "configs" / "faster_rcnn" / f"faster-rcnn_r{depth}_fpn_1x_coco.py",
+        overrides={"data_root": "nowhere/"},
+    )
+    with pytest.raises(PreflightError) as caught:
+        check(cfg, "train")
+    lines = str(caught.value).splitlines()[1:]
+    assert {line.split(": ")[0].rpartition(" ")[2] for line in lines} == {
+        "val_evaluator.ann_file",
+        "train_dataloader.dataset.data_root",
+    }

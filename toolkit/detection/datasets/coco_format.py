@@ -1,0 +1,153 @@
+"""Annotation files in COCO's format: reading and checking them, for the dataset and for the metric."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from toolkit.detection.datasets.files import read_bytes
+from toolkit.utils import DataError, did_you_mean
+
+_SHOWN = 5
+_SHOWN_CATEGORIES = 30
+
+
+class CocoFile(NamedTuple):
+    """The content of an annotation file, checked."""
+
+    path: str
+    images: dict[Any, dict[str, Any]]  # by id, in the file's order
+    annotations: list[dict[str, Any]]
+    categories: dict[Any, str]  # names by id, in the file's order
+
+
+def read_coco_file(
+    path: str, backend_args: Mapping[str, Any] | None = None, *, unique_annotation_ids: bool = True
+) -> CocoFile:
+    """Read an annotation file (`instances_*.json`, or `image_info_*.json`, which has no annotations).
+
+    Args:
+        path: A local path or a URL that fsspec understands.
+        backend_args: Options of the fsspec file system.
+        unique_annotation_ids: Whether two annotations of the same id are an error.
+
+    Raises:
+        DataError: The file is missing, isn't in COCO's format, or gives an id twice.
+    """
+    content = _parse(path, read_bytes(path, "annotation file", backend_args))
+    for place, annotation in enumerate(content["annotations"]):
+        _check_annotation(path, place, annotation)
+    _refuse_duplicates(path, "images", (image["id"] for image in content["images"]))
+    _refuse_duplicates(path, "categories", (category["id"] for category in content["categories"]))
+    if unique_annotation_ids:
+        ids = (annotation["id"] for annotation in content["annotations"] if "id" in annotation)
+        _refuse_duplicates(path, "annotations", ids)
+    images = {image["id"]: image for image in content["images"]}
+    names = {category["id"]: str(category["name"]) for category in content["categories"]}
+    return CocoFile(path, images, content["annotations"], names)
+
+
+def category_ids(file: CocoFile, classes: Sequence[str], fix: str, missing_ok: bool = False) -> list[Any]:
+    """The category id of each class, in the order of `classes`.
+
+    Args:
+        file: The annotation file.
+        classes: Names.
+        fix: How to set it right, for the error message.
+        missing_ok: Give None for a class that the file doesn't know.
+
+    Raises:
+        DataError: The file has no category of a name, or several.
+    """
+    named: dict[str, list[Any]] = {}
+    for number, name in file.categories.items():
+        named.setdefault(name, []).append(number)
+    for name in classes:
+        if len(named.get(name, ())) > 1:
+            raise DataError(
+                f"{file.path!r} has {len(named[name])} categories named {name!r} (ids "
+                f"{', '.join(map(str, named[name]))}): a class is one category. "
+                "Give them one id, or other names."
+            )
+    absent = [name for name in classes if name not in named]
+    if absent and not missing_ok:
+        raise DataError(_missing_categories(file, absent, classes, fix))
+    return [named[name][0] if name in named else None for name in classes]
+
+
+def shown(items: Iterable[Any], total: int) -> str:
+    """The first of `total` items, as text."""
+    first = [str(item) for _, item in zip(range(_SHOWN), items, strict=False)]
+    return ", ".join(first) + (", …" if total > len(first) else "")
+
+
+def _parse(path: str, text: bytes) -> dict[str, Any]:
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise DataError(f"The annotation file {path!r} is no valid JSON: {error}.") from error
+    needed = ("images", "categories")
+    if not isinstance(content, dict) or not all(isinstance(content.get(key), list) for key in needed):
+        has = ", ".join(sorted(content)) or "nothing" if isinstance(content, dict) else "no object at its top"
+        raise DataError(
+            f"The annotation file {path!r} isn't in COCO's format: it must hold the lists 'images', "
+            f"'categories' and, but for a test set, 'annotations'; it holds {has}."
+        )
+    content["annotations"] = content.get("annotations") or []
+    for section, keys in (("images", ("id",)), ("categories", ("id", "name"))):
+        for place, item in enumerate(content[section]):
+            for key in keys:
+                if not isinstance(item, dict) or key not in item:
+                    raise DataError(f"{path!r}: {section}[{place}] has no {key!r}.")
+    return content
+
+
+def _refuse_duplicates(path: str, section: str, ids: Iterable[Any]) -> None:
+    try:
+        counts = Counter(ids)
+    except TypeError as error:
+        raise DataError(f"{path!r}: an id in {section!r} is neither a number nor a text.") from error
+    if len(counts) == counts.total():
+        return
+    twice = [number for number, count in counts.items() if count > 1]
+    raise DataError(
+        f"{path!r} gives {len(twice)} ids to several {section}: {shown(twice, len(twice))}. Each needs an id "
+        "of its own; files that were joined have to be numbered anew."
+    )
+
+
+def _check_annotation(path: str, place: int, annotation: Any) -> None:
+    if not isinstance(annotation, dict):
+        raise DataError(f"{path!r}: annotations[{place}] is a {type(annotation).__name__}, not an object.")
+    for key in ("image_id", "category_id", "bbox"):
+        if key not in annotation:
+            raise DataError(
+                f"{path!r}: annotations[{place}] (id {annotation.get('id')}) has no {key!r}; it has "
+                f"{', '.join(sorted(annotation))}. An object has image_id, category_id and bbox."
+            )
+    box = annotation["bbox"]
+    if not (isinstance(box, list) and len(box) == 4 and all(map(_is_finite, box))):
+        raise DataError(
+            f"{path!r}: annotations[{place}] (id {annotation.get('id')}) has bbox={box!r}; it is [x, y, "
+            "width, height] in pixels."
+        )
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
+
+
+def _missing_categories(file: CocoFile, absent: list[str], classes: Sequence[str], fix: str) -> str:
+    names = list(file.categories.values())
+    others = [name for name in names if name not in classes]
+    more = len(absent) - _SHOWN
+    held = ", ".join(names[:_SHOWN_CATEGORIES]) + (", …" if len(names) > _SHOWN_CATEGORIES else "")
+    return (
+        f"{file.path!r} has no category named "
+        + ", ".join(repr(name) for name in absent[:_SHOWN])
+        + (f" and {more} more of the {len(classes)} classes" if more > 0 else "")
+        + f"{did_you_mean(absent[0], others) or '.'} Its categories are: {held or 'none'}. {fix}"
+    )
