@@ -61,7 +61,7 @@ test_dataloader = val_dataloader
 val_evaluator = dict(type='VOCMetric', metric='mAP', eval_mode='area')
 test_evaluator = val_evaluator
 
-max_epochs = 8
+max_epochs = 12
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=1)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
@@ -81,6 +81,7 @@ optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=4e-4, weight_decay=0.01),
     clip_grad=dict(max_norm=10, norm_type=2))
+env_cfg = dict(channels_last=True)
 auto_scale_lr = dict(enable=False, base_batch_size=4)
 
 default_hooks = dict(

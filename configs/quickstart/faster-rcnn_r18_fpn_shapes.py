@@ -25,6 +25,7 @@ optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=4e-4, weight_decay=0.01),
     clip_grad=dict(max_norm=10, norm_type=2))
+env_cfg = dict(channels_last=True)
 auto_scale_lr = dict(enable=False, base_batch_size=8)
 
 default_hooks = dict(
