@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from toolkit.utils import CheckpointError, did_you_mean
 from toolkit.fileio import is_url, storage_options
+from toolkit.utils import CheckpointError, did_you_mean
 
 
 def remove_checkpoint(path: str, backend_args: dict[str, Any] | None = None) -> None:

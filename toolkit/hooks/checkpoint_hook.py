@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from toolkit.dist import master_only
+from toolkit.fileio import is_url, join_path
 from toolkit.hooks.checkpoint_files import publish, remove_checkpoint
 from toolkit.hooks.hook import DataBatch, Hook, Runner
 from toolkit.hooks.interval import Interval
 from toolkit.hooks.monitor import GREATER_KEYS, LESS_KEYS, infer_rule, is_better
 from toolkit.registry import HOOKS
 from toolkit.utils import ConfigError, did_you_mean
-from toolkit.fileio import is_url, join_path
 
 
 @HOOKS.register_module()
