@@ -12,7 +12,9 @@ from toolkit.config import Config, LazyObject
 from toolkit.utils import ConfigError
 
 
-def test_imports_of_a_config_import_nothing_and_stay_out_of_it() -> None:
+def test_imports_of_a_config_import_nothing_and_stay_out_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("wave", "colorsys"):  # whoever imported them before
+        monkeypatch.delitem(sys.modules, name, raising=False)
     cfg = Config.fromstring(
         "import wave as w\nimport os.path\nfrom colorsys import rgb_to_hls as f\n"
         "a = dict(type=w.Error)\nb = os.path.join\nc = [f]\n",

@@ -10,6 +10,7 @@ from toolkit.cli.common import (
     CONTEXT,
     config_options,
     default_work_dir,
+    is_override,
     launcher_option,
     load_config,
     overrides_of,
@@ -55,6 +56,9 @@ def train(config: str, overrides: tuple[str, ...], **options: Any) -> None:
 def _train_config(config: str, arguments: tuple[str, ...], options: dict[str, Any]) -> Config:
     """Read the config and put what the options stand for into it."""
     positional, overrides = split_overrides(arguments)
+    if options["resume"] and is_override(options["resume"]):
+        # `--resume a=1`: the PATH of --resume may be left out, and what follows is an override
+        overrides, options = [options["resume"], *overrides], {**options, "resume": "auto"}
     if positional:
         raise ConfigError(
             f"{positional[0]!r} is not understood: after the config come overrides of the form KEY=VALUE."

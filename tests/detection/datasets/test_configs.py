@@ -45,7 +45,7 @@ def test_the_embedded_data_need_no_file_and_are_the_same_for_any_number_of_worke
     assert len(batches[0]) == len(batches[1]) == 3
     assert all(same(a, b) for a, b in zip(*batches, strict=True))
     first = batches[0][0]
-    assert first["inputs"][0].shape == (3, 192, 192)
+    assert first["inputs"][0].shape == (3, 160, 160)
     assert first["inputs"][0].dtype == torch.uint8
     assert len(first["data_samples"][0].gt_instances) >= 1
     assert {sample.flip for batch in batches[0] for sample in batch["data_samples"]} == {True, False}
