@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from toolkit.hooks import CheckpointHook, Hook
+from toolkit.hooks.checkpoint_files import publish
 from toolkit.utils import ConfigError
 
 Make = Callable[..., Any]
@@ -180,7 +181,21 @@ def test_published(make_runner: Make, scores: Any, tmp_path: Path) -> None:
     for path in published:
         assert path.stem.endswith(hashlib.sha256(path.read_bytes()).hexdigest()[:8])
         assert sorted(read(path)) == ["meta", "state_dict"]
-    assert not list((tmp_path / "work").glob("*.part"))
+    assert not list((tmp_path / "work").glob(".*.tmp"))
+
+
+def test_nothing_is_left_of_a_copy_that_can_not_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.save({"state_dict": {"w": torch.ones(2)}}, tmp_path / "epoch_1.pth")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        publish(str(tmp_path / "epoch_1.pth"), ["state_dict"])
+    assert [path.name for path in tmp_path.iterdir()] == ["epoch_1.pth"]
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import io
 import os
+import random
 import sys
 import time
 from pathlib import Path
 
 import pytest
+import rich.style
 
 from toolkit.logging import MMLogger
 from toolkit.logging.progress import LiveProgress, _Console
@@ -84,3 +86,16 @@ def test_forked_worker_writes_past_the_bar(tmp_path: Path, monkeypatch: pytest.M
                 time.sleep(0.01)
         bar.close()
         assert status == (child, 0)
+
+
+def test_drawing_leaves_the_random_generator_alone() -> None:
+    state = random.getstate()
+    bar = on_a_terminal(io.StringIO())
+    bar.show(lambda: "[link]Epoch", lambda: 1, 2)
+    bar.note({"loss": "1.0"})
+    # Versions of rich that draw for each style with a link do so by one of these names.
+    for name in ("getrandbits", "randint"):
+        assert getattr(rich.style, name, None) is not getattr(random, name)
+    rich.style.Style(link="https://example.org").update_link("https://example.com")
+    bar.close()
+    assert random.getstate() == state

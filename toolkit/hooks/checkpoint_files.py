@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 
 from toolkit.fileio import is_url, storage_options
+from toolkit.fileio.checkpoint import file_digest
 from toolkit.utils import CheckpointError, did_you_mean
 
 
@@ -37,7 +37,7 @@ def publish(path: str, keys: Sequence[str]) -> str:
         keys: Its entries to keep; `meta` is kept too.
 
     Returns:
-        Path of the copy: `name-0123abcd.pth` beside `name.pth`.
+        Path of the copy: `name-0123abcd.pth` beside `name.pth`. It is there whole or not at all.
 
     Raises:
         CheckpointError: One of the keys is not in it.
@@ -50,11 +50,14 @@ def publish(path: str, keys: Sequence[str]) -> str:
                 f"there are: {', '.join(checkpoint)}"
             )
     file = Path(path)
-    part = file.with_name(f"{file.stem}.part")
-    torch.save({key: value for key, value in checkpoint.items() if key in {*keys, "meta"}}, part)
-    with part.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256") if hasattr(hashlib, "file_digest") else None
-        mark = digest.hexdigest() if digest else hashlib.sha256(stream.read()).hexdigest()
-    published = file.with_name(f"{file.stem}-{mark[:8]}{file.suffix}")
-    os.replace(part, published)
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as stream:
+            torch.save({key: value for key, value in checkpoint.items() if key in {*keys, "meta"}}, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        published = file.with_name(f"{file.stem}-{file_digest(temporary)[:8]}{file.suffix}")
+        os.replace(temporary, published)
+    finally:
+        temporary.unlink(missing_ok=True)
     return str(published)

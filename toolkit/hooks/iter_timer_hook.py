@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -22,41 +22,33 @@ class IterTimerHook(Hook):
 
     def __init__(self) -> None:
         self._last = perf_counter()
-        self._data_time = 0.0
+        self._note_wait: Callable[[float], None] = _nowhere
+        self._note_time: Callable[[float], None] = _nowhere
 
     def before_train(self, runner: Runner) -> None:
         """Starts the clock."""
-        self._last = perf_counter()
+        self._begin(runner, "train")
 
     def _before_epoch(self, runner: Runner, mode: str = "train") -> None:
-        self._last = perf_counter()
+        self._begin(runner, mode)
 
     def _after_epoch(self, runner: Runner, mode: str = "train") -> None:
         # A validation within an epoch is no wait for training data.
-        self._last = perf_counter()
+        self._begin(runner, mode)
 
     def after_val(self, runner: Runner) -> None:
         """Starts the clock anew for training that goes on."""
+        self._begin(runner, "train")
+
+    def _begin(self, runner: Runner, mode: str) -> None:
+        self._note_wait = runner.message_hub.channel(mode, "data_time", resumed=False)
+        self._note_time = runner.message_hub.channel(mode, "time", resumed=False)
         self._last = perf_counter()
-
-    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: DataBatch = None) -> None:
-        """The batch is there."""
-        self._data_time = perf_counter() - self._last
-
-    def after_train_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: DataBatch = None,
-        outputs: dict[str, Any] | None = None,
-    ) -> None:
-        """The iteration is over."""
-        self._note(runner, "train")
 
     def _before_iter(
         self, runner: Runner, batch_idx: int, data_batch: DataBatch = None, mode: str = "train"
     ) -> None:
-        self._data_time = perf_counter() - self._last
+        self._note_wait(perf_counter() - self._last)
 
     def _after_iter(
         self,
@@ -66,11 +58,14 @@ class IterTimerHook(Hook):
         outputs: Sequence[Any] | dict[str, Any] | None = None,
         mode: str = "train",
     ) -> None:
-        self._note(runner, mode)
-
-    def _note(self, runner: Runner, mode: str) -> None:
         now = perf_counter()
-        runner.message_hub.update_scalars(
-            {"data_time": self._data_time, "time": now - self._last}, mode, resumed=False
-        )
+        self._note_time(now - self._last)
         self._last = now
+
+    # Training's iterations are the many: no detour for them.
+    before_train_iter = _before_iter
+    after_train_iter = _after_iter
+
+
+def _nowhere(seconds: float) -> None:
+    """Before a loop has begun."""

@@ -31,6 +31,7 @@ class RuntimeInfoHook(Hook):
 
     def __init__(self) -> None:
         self._outer_stage: str | None = None
+        self._facts: dict[str, Any] = {}
 
     def before_run(self, runner: Runner) -> None:
         """Notes config, seed and name."""
@@ -42,6 +43,7 @@ class RuntimeInfoHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Notes the length of training, and from where learning rates are read."""
         hub = runner.message_hub
+        self._facts = hub.runtime_info
         hub.update_info("loop_stage", "train")
         hub.update_info_dict(
             {
@@ -67,7 +69,7 @@ class RuntimeInfoHook(Hook):
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: DataBatch = None) -> None:
         """Notes the iteration."""
-        runner.message_hub.update_info("iter", runner.iter)
+        self._facts["iter"] = runner.iter
 
     def after_train_iter(
         self,

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from toolkit.logging.history_buffer import HistoryBuffer
 from toolkit.logging.logger import print_log
-from toolkit.logging.readback import check_scalar, read_back
+from toolkit.logging.readback import NUMBERS, check_scalar, read_back
 from toolkit.utils import did_you_mean
 from toolkit.utils.manager import ManagerMixin
 
@@ -44,7 +44,10 @@ class MessageHub(ManagerMixin):
         self._log_scalars: OrderedDict[str, HistoryBuffer] = OrderedDict(log_scalars or {})
         self._runtime_info: OrderedDict[str, Any] = OrderedDict(runtime_info or {})
         self._resumed_keys: dict[str, bool] = dict(resumed_keys or {})
-        self._pending: list[tuple[dict[str, Any], str, bool]] = []
+        # What was not read yet: by prefix and `resumed`, the numbers of each key. Lists stay and are emptied.
+        self._pending: defaultdict[tuple[str, bool], defaultdict[str, list[Any]]]
+        self._pending = defaultdict(lambda: defaultdict(list))
+        self._updates = 0
         self._sources: dict[str, Callable[[], Mapping[str, Any]]] = {}
         for key, value in self._log_scalars.items():
             if not isinstance(value, HistoryBuffer):
@@ -85,14 +88,31 @@ class MessageHub(ManagerMixin):
             prefix: Goes before each key with a slash, where given.
             resumed: Whether a checkpoint carries the histories.
         """
-        # Without detach a loss that waits would keep its whole graph alive.
-        kept = {
-            key: value.detach() if getattr(value, "requires_grad", False) else value
-            for key, value in log_dict.items()
-        }
-        self._pending.append((kept, prefix, resumed))
-        if len(self._pending) >= _MOST_PENDING:
+        columns = self._pending[prefix, resumed]
+        for key, value in log_dict.items():
+            if isinstance(value, Tensor):
+                if value.is_cpu and not value.dim():
+                    value = value.item()
+                elif value.requires_grad:
+                    # One that waits would keep its whole graph alive otherwise.
+                    value = value.detach()
+            columns[key].append(value)
+        self._updates += 1
+        if self._updates >= _MOST_PENDING:
             self._read_pending()
+
+    def channel(self, prefix: str, key: str, resumed: bool = True) -> Callable[[float], None]:
+        """Appends a number to the history `prefix/key`, for what comes in every iteration: the least cost.
+
+        Args:
+            prefix: Goes before the key with a slash.
+            key: Rest of the history's name.
+            resumed: Whether a checkpoint carries the history.
+
+        Returns:
+            A function of a plain number, good as long as this hub is.
+        """
+        return self._pending[prefix, resumed][key].append
 
     def set_source(self, prefix: str, read: Callable[[], Mapping[str, Any]] | None) -> None:
         """Has `read` asked for numbers under `prefix`, each time that others under it are read.
@@ -110,27 +130,20 @@ class MessageHub(ManagerMixin):
             self._sources[prefix] = read
 
     def _read_pending(self) -> None:
-        if not self._pending:
+        noted = {prefix for (prefix, _), group in self._pending.items() if any(group.values())}
+        if not noted:
             return
-        pending, self._pending = self._pending, []
-        groups: dict[tuple[str, bool], dict[str, list[Any]]] = {}
-        for log_dict, prefix, resumed in pending:
-            group = groups.get((prefix, resumed))
-            if group is None:
-                group = groups[prefix, resumed] = defaultdict(list)
-            for key, value in log_dict.items():
-                group[key].append(value)
-        for prefix, read in self._sources.items():
-            if any(prefix == noted for noted, _ in groups):
-                group = groups.setdefault((prefix, True), defaultdict(list))
-                for key, value in read().items():
-                    group[key].append(value)
+        self._updates = 0
+        for prefix in noted.intersection(self._sources):
+            self.update_scalars(self._sources[prefix](), prefix)
         columns: dict[str, list[Any]] = {}
-        for (prefix, resumed), group in groups.items():
+        for (prefix, resumed), group in self._pending.items():
             for key, column in group.items():
-                full = f"{prefix}/{key}" if prefix else key
-                columns.setdefault(full, []).extend(column)
-                self._resumed_keys[full] = resumed
+                if column:
+                    full = f"{prefix}/{key}" if prefix else key
+                    columns.setdefault(full, []).extend(column)
+                    self._resumed_keys[full] = resumed
+                    column.clear()
         counts = {key: _take_counts(key, column) for key, column in columns.items()}
         for key, numbers in read_back(columns).items():
             history = self._log_scalars.get(key)
@@ -224,7 +237,7 @@ class MessageHub(ManagerMixin):
 
 def _take_counts(key: str, column: list[Any]) -> list[int] | None:
     """Replaces dicts of 'value' and 'count' in `column` by the value; the counts, or None for 1 each."""
-    if not any(issubclass(kind, Mapping) for kind in set(map(type, column))):
+    if NUMBERS.issuperset(map(type, column)):
         return None
     counts = [1] * len(column)
     for place, value in enumerate(column):

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import atexit
 import os
+import random
 import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import rich.style
 from rich.console import Console
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
+
+# rich numbers styles by Python's global generator, some versions at each redraw: in the midst of transforms
+# that draw from it too. A generator of its own for rich.
+for _name in ("getrandbits", "randint"):
+    if hasattr(rich.style, _name):
+        setattr(rich.style, _name, getattr(random.Random(), _name))
 
 # Redraws a second. One costs about a millisecond, which training on the same core would miss.
 _REFRESH = 2

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 _PLAIN = {float, int, bool}
+NUMBERS = {*_PLAIN, Tensor}
+"""The usual types of what is logged."""
 
 
 def read_back(columns: Mapping[str, list[Any]]) -> dict[str, list[float]]:

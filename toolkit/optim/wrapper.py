@@ -137,7 +137,7 @@ class OptimWrapper(BaseOptimWrapper):
         self.backward(loss)
         if finite is not None and is_open:
             finite.after_backward()
-        if self.should_update():
+        if self._accumulative_counts == 1 or self.should_update():
             # Without arguments in the usual case: a call with unpacked ones is slower all the way down.
             self.step(**step_kwargs) if step_kwargs else self.step()
             self.zero_grad(**zero_kwargs) if zero_kwargs else self.zero_grad()

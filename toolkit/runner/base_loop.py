@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
     from toolkit.runner.runner import Runner
 
 
-class BaseLoop(ABC):
+class BaseLoop:
     """Base of all loops; one of your own registers in `LOOPS` and implements `run`.
 
     Args:
@@ -44,9 +43,9 @@ class BaseLoop(ABC):
         """The dataloader's dataset."""
         return getattr(self.dataloader, "dataset", None)
 
-    @abstractmethod
     def run(self) -> Any:
         """Run the loop."""
+        raise NotImplementedError(f"{type(self).__name__} must implement run")
 
 
 def checked_count(name: str, value: Any, least: int = 0) -> int:

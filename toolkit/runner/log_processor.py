@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 import re
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from toolkit.registry import LOG_PROCESSORS
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Tag = OrderedDict[str, Any]
 # The time left is that of so many of the last iterations: long enough to be steady, short enough to follow a
 # change of the input size.
-_ETA_WINDOW = 1000
+_ETA_WINDOW = 200
 # Iterations that took so many times the usual (compiling, the first batch) tell nothing of those to come.
 _OUTLIER = 10
 _TIMES = ("time", "data_time")
@@ -96,28 +96,24 @@ class LogProcessor:
         tag = self._collect(runner, mode, batch_idx)
         eta = self._time_left(runner, batch_idx, mode)
         runner.message_hub.update_info("eta", eta, resumed=False)
-        position = self._position(runner, batch_idx, mode)
-        parts = [
-            self._entry(name, value)
-            for name, value in tag.items()
-            if mode == "train" and _is_lr(self._bare(name, mode))
-        ]
+        entries = {name: self._entry(name, value) for name, value in tag.items()}
+        times = [entries.pop(name) for name in (self._name(key, mode) for key in _TIMES) if name in entries]
+        rates = [entries.pop(name) for name in tag if name in entries and _is_lr(self._bare(name, mode))]
+        # While validation goes on, all other numbers are those of the one before.
+        parts, others = (rates, list(entries.values())) if mode == "train" else ([], [])
         if eta is not None:
             parts.append(f"eta: {timedelta(seconds=int(eta))}")
-        names = {self._name(name, mode): name for name in _TIMES}
-        parts += [self._entry(name, tag[name]) for name in names if name in tag]
+        parts += times
         memory = _max_memory()
         if memory is not None:
             tag["memory"] = memory
             parts.append(f"memory: {memory}")
-        # While validation goes on, all other numbers are those of the one before.
+        parts += others
         if mode == "train":
-            shown = [*names, "memory", *(name for name in tag if _is_lr(self._bare(name, mode)))]
-            parts += [self._entry(name, value) for name, value in tag.items() if name not in shown]
             if self.by_epoch:
                 tag["epoch"] = runner.epoch + 1
             tag["iter"] = runner.iter + 1
-        return tag, f"{position}  {'  '.join(parts)}"
+        return tag, f"{self._position(runner, batch_idx, mode)}  {'  '.join(parts)}"
 
     def get_log_after_epoch(
         self, runner: Runner, batch_idx: int, mode: str, with_non_scalar: bool = False
@@ -169,13 +165,12 @@ class LogProcessor:
     def _collect(self, runner: Runner, mode: str, batch_idx: int, whole_epoch: bool = False) -> Tag:
         """Numbers of a mode by the names under which they are logged."""
         prefix = f"{mode}/"
-        histories = {
-            key.removeprefix(prefix): history
-            for key, history in runner.message_hub.log_scalars.items()
-            if key.startswith(prefix) and len(history)
-        }
+        scalars = runner.message_hub.log_scalars
         tag: Tag = OrderedDict()
-        for key, history in histories.items():
+        for full, history in scalars.items():
+            if not (full.startswith(prefix) and len(history)):
+                continue
+            key = full.removeprefix(prefix)
             if whole_epoch:
                 value = history.mean(batch_idx + 1) if key in _TIMES else history.current()
             elif self.mean_pattern.match(key):
@@ -183,11 +178,11 @@ class LogProcessor:
             else:
                 value = history.current()
             tag[self._name(key, mode)] = value
-        for cfg in self._custom(runner, batch_idx):
+        for cfg in self._custom(runner, batch_idx) if self.custom_cfg else ():
             source = cfg.pop("data_src")
             name = cfg.pop("log_name", source)
-            if source in histories:
-                tag[self._name(name, mode)] = histories[source].statistics(**cfg)
+            if scalars.get(prefix + source):
+                tag[self._name(name, mode)] = scalars[prefix + source].statistics(**cfg)
         return tag
 
     def _custom(self, runner: Runner, batch_idx: int) -> list[dict[str, Any]]:
@@ -210,9 +205,11 @@ class LogProcessor:
             if length == "?":
                 return None
             left = int(length) - batch_idx - 1
-        seconds, _ = histories[f"{mode}/time"].window(_ETA_WINDOW)
-        usual = seconds[seconds <= _OUTLIER * np.median(seconds)]
-        return left * float(usual.mean())
+        # In plain Python: between log points numpy's code falls out of the processor's cache, and fetching
+        # it took longer than all else here.
+        seconds = sorted(histories[f"{mode}/time"].newest(_ETA_WINDOW))
+        usual = seconds[: bisect_right(seconds, _OUTLIER * seconds[len(seconds) // 2])]
+        return left * sum(usual) / len(usual)
 
     # Names.
 
@@ -244,6 +241,7 @@ def _length(dataloader: Any) -> str:
 
 def _max_memory() -> int | None:
     """Most MiB that tensors held on this process's device so far; None without CUDA."""
-    if not torch.cuda.is_available() or not torch.cuda.is_initialized():
+    # Not `is_available`, which asks the driver, or looks for one, each time.
+    if not torch.cuda.is_initialized():
         return None
     return int(torch.cuda.max_memory_allocated() / 2**20)

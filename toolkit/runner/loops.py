@@ -84,14 +84,17 @@ class TrainLoop(BaseLoop):
     def run_iter(self, idx: int, data_batch: Any) -> None:
         """One iteration: hooks, a training step, hooks."""
         runner = self._runner
-        runner.call_hook("before_train_iter", batch_idx=idx, data_batch=data_batch)
+        # `runner.call_hook`, without packing the arguments once a hook.
+        for hook in runner.hook_manager.callbacks("before_train_iter"):
+            hook(runner, batch_idx=idx, data_batch=data_batch)
         try:
             outputs = runner.model.train_step(data_batch, optim_wrapper=runner.optim_wrapper)
         except TrainingError as error:
             raise naming_samples(error, data_batch, self._epoch, self._iter) from error.__cause__
         self._steps += 1
         self._batch = idx + 1
-        runner.call_hook("after_train_iter", batch_idx=idx, data_batch=data_batch, outputs=outputs)
+        for hook in runner.hook_manager.callbacks("after_train_iter"):
+            hook(runner, batch_idx=idx, data_batch=data_batch, outputs=outputs)
         self._iter += 1
 
     def _validate(self, done: int, last: int) -> None:

@@ -101,7 +101,7 @@ class LocalVisBackend(BaseVisBackend):
 
     def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
         """Appends a line with the number and its step."""
-        self._append({name: value, "step": step}, self.scalar_save_file)
+        self._append({name: value, "step": step}, [self.scalar_save_file])
 
     def add_scalars(
         self, scalar_dict: Mapping[str, Any], step: int = 0, file_path: str | None = None, **kwargs: Any
@@ -112,20 +112,22 @@ class LocalVisBackend(BaseVisBackend):
             ValueError: `file_path` is the file that the numbers go to anyway.
         """
         record = {**scalar_dict, "step": scalar_dict.get("step", step)}
-        self._append(record, self.scalar_save_file)
+        paths = [self.scalar_save_file]
         if file_path is not None:
-            path = os.path.join(self.save_dir, file_path)
-            if path == self.scalar_save_file:
+            paths.append(os.path.join(self.save_dir, file_path))
+            if paths[0] == paths[1]:
                 raise ValueError(f"file_path={file_path!r} is the file that all numbers go to")
-            self._append(record, path)
+        self._append(record, paths)
 
-    def _append(self, record: Mapping[str, Any], path: str) -> None:
-        if path not in self._streams:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-            self._streams[path] = open(path, "a", encoding="utf-8")  # noqa: SIM115
-        stream = self._streams[path]
-        stream.write(json.dumps({key: _jsonable(value) for key, value in record.items()}) + "\n")
-        stream.flush()
+    def _append(self, record: Mapping[str, Any], paths: Sequence[str]) -> None:
+        line = json.dumps({key: _jsonable(value) for key, value in record.items()}) + "\n"
+        for path in paths:
+            stream = self._streams.get(path)
+            if stream is None:
+                Path(path).parent.mkdir(parents=True, exist_ok=True)
+                stream = self._streams[path] = open(path, "a", encoding="utf-8")  # noqa: SIM115
+            stream.write(line)
+            stream.flush()
 
     def close(self) -> None:
         """Closes the files."""
@@ -198,8 +200,10 @@ def _jsonable(value: Any, finite: bool = True) -> Any:
         value = value.tolist() if np.ndim(value) else value.item()
     if isinstance(value, float):
         return None if finite and not math.isfinite(value) else value
+    if value is None or isinstance(value, (int, str)):
+        return value
     if isinstance(value, Mapping):
         return {str(key): _jsonable(item, finite) for key, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
+    if isinstance(value, Sequence):
         return [_jsonable(item, finite) for item in value]
-    return value if value is None or isinstance(value, (bool, int, str)) else str(value)
+    return str(value)

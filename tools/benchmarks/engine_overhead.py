@@ -19,30 +19,33 @@ import io
 import os
 import pstats
 import statistics
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from toolkit.hooks import Hook
 from toolkit.model import BaseModel
 from toolkit.runner import Runner
 
 BUDGET = 20.0  # µs
+Times = tuple[float, float]
 
 
 class ReadyBatches(Dataset):
-    """Batches that were collated beforehand."""
+    """Batches that were collated beforehand; calls `turn` before each `chunk` of them."""
 
-    def __init__(self, batches: int) -> None:
-        self.batches = batches
+    def __init__(self, batches: int, chunk: int, turn: Callable[[], None] = lambda: None) -> None:
+        self.batches, self.chunk, self.turn = batches, chunk, turn
         self.points = torch.rand(64, 8, 4)
         self.labels = (self.points.sum(2) > 2).long()
 
@@ -50,6 +53,8 @@ class ReadyBatches(Dataset):
         return self.batches
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        if index % self.chunk == 0:
+            self.turn()
         return self.points[index % 64], self.labels[index % 64]
 
 
@@ -74,17 +79,17 @@ class Untouched(nn.Module):
         return data
 
 
-def loader(batches: int) -> DataLoader[Any]:
+def loader(batches: ReadyBatches) -> DataLoader[Any]:
     """Without automatic batching: a sample is a batch."""
-    return DataLoader(ReadyBatches(batches), batch_size=None, shuffle=False, num_workers=0)
+    return DataLoader(batches, batch_size=None, shuffle=False, num_workers=0)
 
 
-def clock() -> tuple[float, float]:
+def clock() -> Times:
     """Seconds by the wall clock, and computed by this thread."""
     return time.perf_counter(), time.thread_time()
 
 
-def since(start: tuple[float, float], count: int) -> tuple[float, float]:
+def since(start: Times, count: int) -> Times:
     """µs an iteration by both clocks."""
     now = clock()
     return (now[0] - start[0]) / count * 1e6, (now[1] - start[1]) / count * 1e6
@@ -100,59 +105,53 @@ def bare_loop(model: nn.Module, optimizer: torch.optim.Optimizer, batches: Itera
         optimizer.zero_grad()
 
 
-class Interleave(Hook):
-    """Times chunks of the Runner's iterations, and runs a chunk of the bare loop after each."""
+class Turns:
+    """Times chunks of the Runner's iterations, and runs a chunk of the bare loop after each.
 
-    priority = 100
+    Both loops ask their dataset for batches, and the dataset ends a chunk: the same work for both.
+    """
 
     def __init__(self, chunk: int, total: int) -> None:
         torch.manual_seed(0)
         self.model = Tiny()
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.01, momentum=0.9)
-        self.batches = iter(loader(2 * total))
+        self.batches = iter(loader(ReadyBatches(2 * total, chunk)))
         self.chunk = chunk
-        self.bare: list[tuple[float, float]] = []
-        self.engine: list[tuple[float, float]] = []
+        self.bare: list[Times] = []
+        self.engine: list[Times] = []
+        self.started: Times | None = None
 
-    def before_train_epoch(self, runner: Any) -> None:
-        """Begins the first chunk."""
-        self.started = clock()
-
-    def after_train_iter(
-        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
-    ) -> None:
-        """Ends a chunk."""
-        if (batch_idx + 1) % self.chunk:
-            return
-        self.engine.append(since(self.started, self.chunk))
-        start = clock()
-        bare_loop(self.model, self.optimizer, self.batches, self.chunk)
-        self.bare.append(since(start, self.chunk))
+    def take(self) -> None:
+        """Ends a chunk of the Runner's, where one was begun."""
+        if self.started is not None:
+            self.engine.append(since(self.started, self.chunk))
+            start = clock()
+            bare_loop(self.model, self.optimizer, self.batches, self.chunk)
+            self.bare.append(since(start, self.chunk))
         self.started = clock()
 
 
-def run(iters: int, chunk: int, interval: int) -> Interleave:
+def run(iters: int, chunk: int, interval: int) -> Turns:
     """Train for `iters` iterations under the Runner, with the bare loop in between."""
-    timing = Interleave(chunk, iters)
+    turns = Turns(chunk, iters)
     with tempfile.TemporaryDirectory() as work_dir, redirect_stdout(io.StringIO()):
         torch.manual_seed(0)
         runner = Runner(
             model=Tiny(),
             work_dir=work_dir,
-            train_dataloader=loader(iters),
+            train_dataloader=loader(ReadyBatches(iters, chunk, turns.take)),
             train_cfg={"by_epoch": True, "max_epochs": 1},
             optim_wrapper={"optimizer": {"type": "SGD", "lr": 0.01, "momentum": 0.9}},
             param_scheduler={"type": "LinearLR", "start_factor": 0.1, "end": 500, "by_epoch": False},
             default_hooks={"logger": {"interval": interval}},
-            custom_hooks=[timing],
             env_cfg={"num_threads": 1},
             randomness={"seed": 0},
         )
         runner.train()
-    return timing
+    return turns
 
 
-def report(timing: Interleave) -> None:
+def report(timing: Turns) -> None:
     """Print the medians by both clocks; the first tenth of the chunks is warming up."""
     warm = len(timing.bare) // 10
     for place, name in enumerate(("wall clock", "computing")):
