@@ -1,5 +1,5 @@
 # SGD with Nesterov momentum, its rate up and down once over the whole run (Smith & Topin, "Super-Convergence").
-max_epochs = 30
+max_epochs = 24
 max_lr = 0.1
 
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=1)
