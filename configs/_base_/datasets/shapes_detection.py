@@ -1,7 +1,7 @@
 # Embedded data: shapes drawn when they are asked for. Nothing is read from disk or network.
 dataset_type = 'ShapesDataset'
 image_size = (160, 160)
-num_train = 1200
+num_train = 1600
 num_test = 160
 
 train_pipeline = [
