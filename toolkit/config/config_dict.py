@@ -110,7 +110,7 @@ def to_plain(value: Any) -> Any:
     return value
 
 
-class ConfigDict(Dict):
+class ConfigDict(Dict):  # type: ignore[misc]  # addict has no types
     """A dict whose keys are attributes too, and whose values know where they were set.
 
     A missing key raises `KeyError`, or `AttributeError` when it was asked for as an attribute, and the

@@ -116,8 +116,7 @@ def set_position(loader: Any, epoch: int, batch: int) -> int:
         if batch and not sampler.tag:
             logger.warning(
                 "the DataLoader was not built by toolkit: its first %d batches of epoch %d are skipped, "
-                "but what "
-                "its sampler and transforms draw at random is not that of the interrupted run",
+                "but what its sampler and transforms draw at random is not that of the interrupted run",
                 batch,
                 epoch,
             )

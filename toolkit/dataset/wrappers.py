@@ -236,8 +236,7 @@ class ConcatDataset(Dataset):
                         f"ConcatDataset: metainfo[{key!r}] of dataset {place} differs from that of "
                         f"dataset 0: "
                         f"{other.get(key)!r} and {facts[0].get(key)!r}; give both the same metainfo, or "
-                        f"name the "
-                        f"key in ignore_keys"
+                        f"name the key in ignore_keys"
                     )
 
     def _get_ori_dataset_idx(self, idx: int) -> tuple[int, int]:

@@ -102,8 +102,7 @@ class BaseModel(BaseModule):
         if total is None:
             raise TrainingError(
                 f"{type(self).__name__} gave no loss to minimise: of its values {list(losses)} none has a "
-                f"key "
-                "that contains 'loss'; rename those that are to be summed"
+                "key that contains 'loss'; rename those that are to be summed"
             )
         return total, {"loss": total.detach(), **log_vars}
 

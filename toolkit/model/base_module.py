@@ -74,8 +74,7 @@ class BaseModule(nn.Module, metaclass=ABCMeta):
             if not isinstance(cfg, Mapping) or "type" not in cfg:
                 raise ConfigError(
                     f"init_cfg of {type(self).__name__} must be a dict with a 'type', or a list of such "
-                    f"dicts; "
-                    f"got {cfg!r}"
+                    f"dicts; got {cfg!r}"
                 )
         return cfgs
 

@@ -162,8 +162,7 @@ class ImgDataPreprocessor(BaseDataPreprocessor):
             found = f"shape {tuple(inputs.shape)}" if isinstance(inputs, Tensor) else type(inputs).__name__
             raise DataError(
                 f"inputs of {type(self).__name__} must be a list of (C, H, W) tensors or one (N, C, H, W) "
-                f"tensor; "
-                f"got {found}"
+                f"tensor; got {found}"
             )
         data.setdefault("data_samples", None)
         return data

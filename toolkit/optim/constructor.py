@@ -173,8 +173,7 @@ class DefaultOptimWrapperConstructor:
             if id(param) in taken:
                 raise ConfigError(
                     f"parameter {name} is in the model under another name as well, so its settings are not "
-                    f"clear; "
-                    "paramwise_cfg.bypass_duplicate=True takes those of the first name"
+                    "clear; paramwise_cfg.bypass_duplicate=True takes those of the first name"
                 )
             taken.add(id(param))
             settings = self._custom_settings(name)

@@ -62,7 +62,6 @@ class FiniteCheck:
 def _refuse(value: float) -> None:
     raise TrainingError(
         f"the loss is {value}: the weights were left as they were before this step. Lower the learning "
-        f"rate, clip "
-        "the gradients (optim_wrapper.clip_grad=dict(max_norm=35)), warm up, or look at the annotations of "
-        "this batch"
+        "rate, clip the gradients (optim_wrapper.clip_grad=dict(max_norm=35)), warm up, or look at the "
+        "annotations of this batch"
     )

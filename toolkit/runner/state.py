@@ -94,8 +94,7 @@ def restore(
     if "epoch" not in (checkpoint.get("meta") or {}):
         raise CheckpointError(
             f"{source} has weights but no state of a run, so training can't be resumed from it; start a "
-            "new training "
-            "with these weights instead (load_from without resume)"
+            "new training with these weights instead (load_from without resume)"
         )
     load_weights(runner.model, checkpoint, strict="exact", logger=runner.logger, source=source)
     _restore_position(runner, checkpoint)
@@ -166,8 +165,7 @@ def _restore_rng(runner: RunnerBuilding, states: Any) -> None:
         return
     runner.logger.warning(
         f"the checkpoint was made by {len(states)} processes, there are {runner.world_size} now: random "
-        "numbers, and "
-        "the order of samples, differ from those of an uninterrupted run"
+        "numbers, and the order of samples, differ from those of an uninterrupted run"
     )
     seed_everything(derive_seed(runner.seed, runner.rank, runner.iter), runner.deterministic)
 

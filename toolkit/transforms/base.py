@@ -36,8 +36,7 @@ class BaseTransform(ABC):
                 raise
             raise DataError(
                 f"{type(self).__name__} needs {missing} in results, which no transform before it has "
-                f"written; "
-                f"it holds {sorted(results)}"
+                f"written; it holds {sorted(results)}"
             ) from error
 
     @abstractmethod

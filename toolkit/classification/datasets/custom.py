@@ -103,8 +103,7 @@ class CustomDataset(BaseClsDataset):
         if not folders:
             raise DataError(
                 f"image folder {self.img_prefix!r} holds no folder; a folder for each class is needed, "
-                f"or ann_file, "
-                "or with_label=False"
+                "or ann_file, or with_label=False"
             )
         samples: list[dict] = []
         empty = []

@@ -91,8 +91,7 @@ class RandomBatchAugment:
         if len(self.probs) != len(self.augments) or min(self.probs) < 0 or sum(self.probs) > 1 + 1e-6:
             raise ConfigError(
                 f"probs of {len(self.augments)} batch augmentations must be as many, with a sum of at "
-                f"most 1, "
-                f"but got {probs!r}"
+                f"most 1, but got {probs!r}"
             )
 
     def __call__(self, inputs: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:

@@ -48,8 +48,7 @@ class RandomErasing(BaseTransform):
         if not 0 <= erase_prob <= 1 or not 0 < min_area_ratio <= max_area_ratio < 1:
             raise ConfigError(
                 f"RandomErasing got {erase_prob=}, {min_area_ratio=}, {max_area_ratio=}; all lie within "
-                f"0..1, "
-                "the smallest area before the largest"
+                "0..1, the smallest area before the largest"
             )
         if not isinstance(aspect_range, Sequence):
             aspect_range = (min(aspect_range, 1 / aspect_range), max(aspect_range, 1 / aspect_range))

@@ -106,8 +106,7 @@ def check_digest(path: Path) -> None:
     if known and file_digest(path) not in known:
         raise CheckpointError(
             f"{path} is damaged: it doesn't fit the checksum in {beside.name}. Use another checkpoint; "
-            "if you have "
-            "changed the file on purpose, remove the checksum"
+            "if you have changed the file on purpose, remove the checksum"
         )
 
 

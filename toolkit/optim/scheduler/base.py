@@ -88,8 +88,7 @@ class _ParamScheduler:
                 missing = self.param_name if is_new else key
                 raise ConfigError(
                     f"{type(self).__name__} can't schedule {self.param_name!r}: parameter group {index} has "
-                    f"no "
-                    f"{missing!r}"
+                    f"no {missing!r}"
                 )
         return [group[key] for group in self.optimizer.param_groups]
 
