@@ -26,7 +26,7 @@ quickstart: $(STAMP)
 	$(BIN)/toolkit-train $(CONFIG) --work-dir $(WORK_DIR)
 	$(BIN)/toolkit-test $(CONFIG) $(WORK_DIR)
 	$(BIN)/python tools/export_shapes.py $(WORK_DIR)/images --count 12
-	$(BIN)/toolkit-infer $(CONFIG) $(WORK_DIR) $(WORK_DIR)/images --out-dir $(WORK_DIR)/predictions
+	$(BIN)/toolkit-infer $(CONFIG) $(WORK_DIR) $(WORK_DIR)/images --out-dir $(WORK_DIR)/predictions --score-thr 0.5
 	@echo
 	@echo "Pictures with predictions: $(WORK_DIR)/predictions/vis"
 	@echo "Test it again:    $(BIN)/toolkit-test $(CONFIG) $(WORK_DIR)"
