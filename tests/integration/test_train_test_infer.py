@@ -63,6 +63,26 @@ def test_an_unreadable_image_is_named_and_the_others_are_done(
     assert ["error" in image for image in images] == [False, True, False, False]
 
 
+@pytest.mark.parametrize("form", [["--cfg-options"], []], ids=["option", "bare"])
+def test_overrides_reach_the_config_that_a_checkpoint_carries(
+    trained: Path, voc: Path, tmp_path: Path, form: list[str]
+) -> None:
+    few = [*form, "model.test_cfg.rcnn.max_per_img=1"]
+    run("infer", trained, voc / "JPEGImages", "--out-dir", tmp_path / "out", "--score-thr", 0, *few)
+    images = json.loads((tmp_path / "out/predictions.json").read_text())["images"]
+    assert [len(image["boxes"]) for image in images] == [1, 1, 1, 1]
+
+
+def test_inference_refuses_a_device_and_a_checkpoint_that_do_not_fit(
+    trained: Path, config: Path, voc: Path, tmp_path: Path
+) -> None:
+    out = ["--out-dir", tmp_path / "out"]
+    assert "'cuad'" in run("infer", trained, voc / "JPEGImages", *out, "--device", "cuad", code=1)
+    wider = "model.roi_head.bbox_head.fc_out_channels=48"
+    output = run("infer", config, trained, voc / "JPEGImages", *out, wider, code=1)
+    assert "(32, 784) in the checkpoint, (48, 784) in the model" in output
+
+
 def test_a_checkpoint_alone_is_tested(trained: Path) -> None:
     assert "pascal_voc/mAP" in run("test", trained / "epoch_1.pth")
 

@@ -42,8 +42,9 @@ def infer(arguments: tuple[str, ...], **options: Any) -> None:
     from toolkit.infer import find_images, infer_to_folder, inferencer_from
 
     paths = find_images(images)
+    overrides = [*options["cfg_options"], *overrides]
     inferencer = inferencer_from(
-        _config(config, [*options["cfg_options"], *overrides], options),
+        _config(config, overrides, options),
         checkpoint,
         overrides=overrides if config is None else (),
         device=options["device"],

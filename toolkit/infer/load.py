@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
-import torch
 from torch import nn
 
 from toolkit.config import Config
@@ -15,6 +14,7 @@ from toolkit.infer.base import LOADER, BaseInferencer
 from toolkit.registry import INFERENCERS, MODELS, DefaultScope
 from toolkit.runner import load_state_dict
 from toolkit.runner.checkpoint import config_of, find_latest_checkpoint, read_checkpoint
+from toolkit.runner.environment import choose_device
 from toolkit.runner.preflight import check
 from toolkit.utils.errors import CheckpointError, ConfigError
 
@@ -49,19 +49,13 @@ def inferencer_from(
     check(cfg, "infer")
     with DefaultScope.overwrite_default_scope(cfg.get("default_scope")):
         model = MODELS.build(_without_pretrained(cfg["model"]))
-        _load(model, content, path)
+        # With EMA, training evaluates and stores the averaged weights as `state_dict`: those count.
+        load_state_dict(model, weights_of(content), strict="complete", source=path)
         pipeline = Compose(test_pipeline(cfg))
         meta = dataset_meta(content, cfg)
         kind = _inferencer_type(cfg, model)
-    model.to(device or best_device())
+    model.to(choose_device(device))
     return kind(model, pipeline, meta["classes"], meta.get("palette"))
-
-
-def best_device() -> str:
-    """The device to compute on: cuda, then mps, then cpu."""
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def _without_pretrained(model: Mapping[str, Any]) -> Any:
@@ -72,13 +66,6 @@ def _without_pretrained(model: Mapping[str, Any]) -> Any:
     if isinstance(model, list | tuple):
         return type(model)(_without_pretrained(item) for item in model)
     return model
-
-
-def _load(model: nn.Module, content: Mapping[str, Any], path: str) -> None:
-    # With EMA, training evaluates and stores the averaged weights as `state_dict`: those count.
-    report = load_state_dict(model, weights_of(content), source=path)
-    if not report.complete:
-        raise CheckpointError(f"{path} does not hold all weights of the model.\n{report.table()}")
 
 
 def dataset_config(cfg: Config) -> Mapping[str, Any]:
