@@ -14,12 +14,12 @@ from toolkit.fileio.checkpoint import file_digest
 from toolkit.utils import CheckpointError, did_you_mean
 
 
-def remove_checkpoint(path: str, backend_args: dict[str, Any] | None = None) -> None:
+def remove_checkpoint(path: str | os.PathLike[str], backend_args: dict[str, Any] | None = None) -> None:
     """Removes a checkpoint and what lies beside it under its name (its checksum); no error if it is gone."""
     if is_url(path):
         import fsspec
 
-        system, inner = fsspec.core.url_to_fs(path, **storage_options(backend_args))
+        system, inner = fsspec.core.url_to_fs(os.fspath(path), **storage_options(backend_args))
         for found in [inner, *system.glob(f"{inner}.*")]:
             if system.exists(found):
                 system.rm(found)

@@ -1,6 +1,7 @@
 """Checkpoints: atomic writing, safe reading, the newest good one, and loading weights into a model."""
 
 from toolkit.fileio.checkpoint import CheckpointLoader, read_checkpoint
+from toolkit.hooks.checkpoint_files import remove_checkpoint
 from toolkit.runner.checkpoint.carried import config_of
 from toolkit.runner.checkpoint.latest import find_latest_checkpoint
 from toolkit.runner.checkpoint.weights import (
@@ -10,7 +11,7 @@ from toolkit.runner.checkpoint.weights import (
     load_state_dict,
     weights_to_cpu,
 )
-from toolkit.runner.checkpoint.writing import mark_latest, remove_checkpoint, save_checkpoint
+from toolkit.runner.checkpoint.writing import mark_latest, save_checkpoint
 
 __all__ = [
     "CheckpointLoader",

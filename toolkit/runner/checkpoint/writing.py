@@ -96,12 +96,6 @@ def mark_latest(path: str | os.PathLike[str], folder: str | os.PathLike[str]) ->
     write_text(Path(folder) / LATEST_NAME, name if is_url(name) else os.path.abspath(name))
 
 
-def remove_checkpoint(path: str | os.PathLike[str]) -> None:
-    """Remove a checkpoint and its checksum; it is no error if they are gone."""
-    Path(path).unlink(missing_ok=True)
-    checksum_path(path).unlink(missing_ok=True)
-
-
 def write_text(path: Path, text: str) -> None:
     """Write a small file whole or not at all."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
