@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from toolkit.detection.masks import BitmapMasks
 from toolkit.detection.structures import DetDataSample
 from toolkit.structures import InstanceData
 
@@ -73,6 +74,15 @@ def annotation(index: int, shape: tuple[int, int], num_classes: int) -> tuple[np
     return np.stack(corners, 1).astype(np.float32), rng.integers(0, num_classes, count)
 
 
+def ellipses(boxes: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """The ellipse in each box, as masks (N, H, W) uint8."""
+    y, x = np.mgrid[0 : shape[0], 0 : shape[1]] + 0.5
+    left, top, right, bottom = boxes.T[:, :, None, None]
+    across, down = (right - left) / 2, (bottom - top) / 2
+    inside = ((x - (left + right) / 2) / across) ** 2 + ((y - (top + bottom) / 2) / down) ** 2 <= 1
+    return inside.astype(np.uint8)
+
+
 def batch(shapes: list[list[int]], num_classes: int) -> dict[str, Any]:
     """What a dataloader would give: BGR images and data samples with ground truth."""
     inputs, samples = [], []
@@ -81,8 +91,21 @@ def batch(shapes: list[list[int]], num_classes: int) -> dict[str, Any]:
         inputs.append(torch.from_numpy(image(index, shape)[::-1].copy()))
         boxes, labels = annotation(index, shape, num_classes)
         sample = DetDataSample(
-            metainfo={"img_shape": shape, "ori_shape": shape, "scale_factor": (1.0, 1.0), "flip": False}
+            metainfo={
+                "img_shape": shape,
+                "ori_shape": shape,
+                "pad_shape": shape,
+                "scale_factor": (1.0, 1.0),
+                "flip": False,
+            }
         )
-        sample.gt_instances = InstanceData(bboxes=torch.from_numpy(boxes), labels=torch.from_numpy(labels))
+        sample.gt_instances = InstanceData(
+            bboxes=torch.from_numpy(boxes),
+            labels=torch.from_numpy(labels),
+            masks=BitmapMasks(ellipses(boxes, shape), height, width),
+        )
+        sample.ignored_instances = InstanceData(
+            bboxes=torch.zeros(0, 4), labels=torch.zeros(0, dtype=torch.int64)
+        )
         samples.append(sample)
     return {"inputs": inputs, "data_samples": samples}
