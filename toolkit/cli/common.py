@@ -154,7 +154,19 @@ def load_config(
     for package in packages:
         allow_package(package)
     values = {**parse_overrides(list(overrides)), **(extra or {})}
-    return Config.fromfile(find_config(name), overrides=values, trusted=trusted)
+    cfg = Config.fromfile(find_config(name), overrides=values, trusted=trusted)
+    show_migration(cfg, name)
+    return cfg
+
+
+def show_migration(cfg: Config, name: str) -> None:
+    """Say on standard error what was done to a config of an older schema, if it was one."""
+    if not cfg.migration:
+        return
+    click.secho(f"{name} follows an older schema (MMCV 1.x, MMDetection 2.x). Migrated:", err=True, bold=True)
+    for line in cfg.migration:
+        click.echo(f"  {line}", err=True)
+    click.echo(f"  To keep the result: toolkit config migrate {name} NEW.py", err=True)
 
 
 def default_work_dir(config: str) -> str:

@@ -1,4 +1,4 @@
-"""`toolkit config show|explain|diff`: look into config files."""
+"""`toolkit config show|explain|diff|migrate`: look into config files, and bring old ones up to date."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from toolkit.utils.errors import ConfigError
 
 @click.group(context_settings=CONTEXT)
 def config() -> None:
-    """Show, explain and compare config files."""
+    """Show, explain, compare and migrate config files."""
 
 
 _trust = click.option("--trust-config", is_flag=True, help="Run the config file as plain Python.")
@@ -61,3 +61,27 @@ def diff(first: str, second: str, **options: Any) -> None:
         load_config(first, (), trusted=trusted), load_config(second, (), trusted=trusted)
     )
     click.echo(difference.rstrip() or "The two configs are equal.")
+
+
+@config.command(context_settings=CONTEXT)
+@click.argument("old")
+@click.argument("new", type=click.Path(dir_okay=False))
+@_trust
+@click.option("--force", is_flag=True, help="Replace NEW if it is there.")
+@shows_errors
+def migrate(old: str, new: str, trust_config: bool, force: bool) -> None:
+    """Write a config of MMCV 1.x or MMDetection 2.x in the present schema, its bases merged.
+
+    Each step is printed. Such configs also run as they are: every command migrates what it reads.
+    """
+    from pathlib import Path
+
+    if Path(new).exists() and not force:
+        raise ConfigError(f"{new} is there already; give another name, or --force to replace it")
+    cfg = load_config(old, (), trusted=trust_config)
+    if not cfg.migration:
+        click.echo(f"{old} follows the present schema; nothing is to be done.")
+        return
+    Path(new).parent.mkdir(parents=True, exist_ok=True)
+    cfg.dump(new)
+    click.echo(f"{len(cfg.migration)} steps; wrote {new}")

@@ -40,6 +40,7 @@ class Config:
     _text: str
     _env_variables: dict[str, str]
     _new_override_keys: list[str]
+    _migration: list[str]
 
     def __init__(
         self,
@@ -62,6 +63,7 @@ class Config:
             "_text": cfg_text or "",
             "_env_variables": dict(env_variables or {}),
             "_new_override_keys": [],
+            "_migration": [],
         }
         self.__dict__.update(state)
 
@@ -136,12 +138,18 @@ class Config:
 
     @staticmethod
     def _from_result(reader: Reader, result: FileResult, path: str | None) -> Config:
-        # Old schemas are migrated here, on the merged names, before the overrides have the last word.
+        from toolkit.config.migrate import is_old, migrate
+
         for name in result.imported:
             result.names.pop(name, None)
+        steps: list[str] = []
+        if is_old(result.names):
+            reader.overrides.finish_known(result.names)
+            steps = migrate(result.names)
         new_keys = reader.overrides.finish(result.names)
         cfg = Config(result.names, result.text, path, result.env_used)
         cfg._new_override_keys.extend(new_keys)
+        cfg._migration.extend(steps)
         return cfg
 
     # -- what it is -----------------------------------------------------------------------------------
@@ -165,6 +173,11 @@ class Config:
     def new_override_keys(self) -> list[str]:
         """The dotted keys of the overrides under which no file had set anything."""
         return self._new_override_keys
+
+    @property
+    def migration(self) -> list[str]:
+        """What was done to bring a config of an older schema to the present one, a line each."""
+        return self._migration
 
     @property
     def pretty_text(self) -> str:

@@ -85,6 +85,20 @@ class Overrides:
                 assign(holder, override, create=False)
         return holder[name], holder.__origins__[name]
 
+    def finish_known(self, names: ConfigDict) -> None:
+        """Put those overrides into the merged config whose top-level key it has, once and for all.
+
+        For a config that is about to be migrated: what is said in the words of the old schema has to be there
+        before.
+
+        Raises:
+            ConfigError: for a key that leads nowhere.
+        """
+        known = [override for override in self._all if override.path[0] in names]
+        for override in known:
+            assign(names, override, create=True)
+        self._all = [override for override in self._all if override not in known]
+
     def finish(self, names: ConfigDict) -> list[str]:
         """Put all overrides into the merged config.
 
