@@ -2,6 +2,7 @@
 
 from toolkit.optim.amp import AmpOptimWrapper
 from toolkit.optim.constructor import DefaultOptimWrapperConstructor, build_optim_wrapper
+from toolkit.optim.layer_decay import LearningRateDecayOptimizerConstructor
 from toolkit.optim.scheduler import (
     ConstantLR,
     ConstantMomentum,
@@ -53,6 +54,7 @@ __all__ = [
     "ExponentialLR",
     "ExponentialMomentum",
     "ExponentialParamScheduler",
+    "LearningRateDecayOptimizerConstructor",
     "LinearLR",
     "LinearMomentum",
     "LinearParamScheduler",
