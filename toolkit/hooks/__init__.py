@@ -1,6 +1,8 @@
 """Hooks: what is done at the points of a run besides training itself."""
 
+from toolkit.hooks.check_invalid_loss_hook import CheckInvalidLossHook
 from toolkit.hooks.checkpoint_hook import CheckpointHook
+from toolkit.hooks.closure_hook import ClosureHook
 from toolkit.hooks.early_stopping_hook import EarlyStoppingHook
 from toolkit.hooks.ema_hook import EMAHook
 from toolkit.hooks.empty_cache_hook import EmptyCacheHook
@@ -17,7 +19,9 @@ from toolkit.hooks.sync_buffer_hook import SyncBuffersHook
 from toolkit.hooks.visualization_hook import NaiveVisualizationHook
 
 __all__ = [
+    "CheckInvalidLossHook",
     "CheckpointHook",
+    "ClosureHook",
     "DistSamplerSeedHook",
     "EMAHook",
     "EarlyStoppingHook",
