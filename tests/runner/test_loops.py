@@ -148,6 +148,44 @@ def test_losses_of_validation_are_averaged(make: Make) -> None:
     assert metrics == {"count": 6.0, "loss_a": 3.0, "other": 1.0, "val_loss": 3.0}
 
 
+def test_losses_of_validation_are_those_of_the_data_in_eval_mode(make: Make) -> None:
+    runner = make(val_cfg={"loss": True})
+    metrics = runner.val()
+    data = [runner.val_dataloader.dataset[i] for i in range(6)]
+    points, labels = torch.stack([x for x, _ in data]), torch.tensor([y for _, y in data])
+    logits = runner.model.fc(points / 8)
+    first, rest = (
+        torch.nn.functional.cross_entropy(logits[part], labels[part]).item()
+        for part in (slice(0, 4), slice(4, 6))
+    )
+    assert metrics["val_loss"] == pytest.approx((first + rest) / 2)
+    assert metrics["count"] == 6
+    assert not any(training or gradients for _, training, gradients, _ in runner.model.seen[:4])
+
+
+def test_parts_of_a_validation_loss_are_reported_and_summed(make: Make) -> None:
+    class TwoLosses(type(make().model)):  # type: ignore[misc]
+        def forward(self, inputs: Any, data_samples: Any = None, mode: str = "tensor") -> Any:
+            if mode == "loss":
+                return {"loss_a": torch.tensor(1.0), "loss_b": [torch.tensor(2.0)], "acc": torch.tensor(9.0)}
+            return super().forward(inputs, data_samples, mode)
+
+    metrics = make(model=TwoLosses(), val_cfg={"loss": True}).val()
+    assert metrics == {"count": 6.0, "loss_a": 1.0, "loss_b": 2.0, "acc": 9.0, "val_loss": 3.0}
+
+
+def test_losses_of_validation_need_a_model_that_can_give_them(make: Make) -> None:
+    class Bare(torch.nn.Module):
+        def val_step(self, data: Any) -> Any:
+            return [0] * len(data[0])
+
+    runner = make(
+        model=Bare(), val_cfg={"loss": True}, train_dataloader=None, train_cfg=None, optim_wrapper=None
+    )
+    with pytest.raises(ConfigError, match=r"val_cfg.loss=True needs .*loss_step.*Bare has none"):
+        runner.val()
+
+
 def test_loops_are_chosen(make: Make) -> None:
     assert type(make().train_loop) is EpochBasedTrainLoop
     assert (

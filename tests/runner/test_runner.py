@@ -337,3 +337,18 @@ def test_samples_are_named() -> None:
     ]
     assert sample_names((1, [element])) == ["img_path=a.png img_id=3"]
     assert sample_names(torch.ones(2)) == []
+
+
+def test_frozen_parts_do_not_train_and_a_table_says_so(make: Make) -> None:
+    runner = make(cfg={"freeze": ["fc.bias"]}, log_level="INFO")
+    before = {name: value.clone() for name, value in runner.model.state_dict().items()}
+    runner.train()
+    after = runner.model.state_dict()
+    assert torch.equal(after["fc.bias"], before["fc.bias"])
+    assert not torch.equal(after["fc.weight"], before["fc.weight"])
+    assert "frozen: fc.bias" in Path(runner.logger.log_file).read_text()
+
+
+def test_a_pattern_to_freeze_that_fits_nothing_stops_the_run(make: Make) -> None:
+    with pytest.raises(ConfigError, match="'fd.weight'"):
+        make(cfg={"freeze": ["fd.weight"]})

@@ -9,6 +9,7 @@ from toolkit.model.averaged_model import (
 from toolkit.model.base_model import BaseModel
 from toolkit.model.base_module import BaseModule, ModuleDict, ModuleList, Sequential
 from toolkit.model.data_preprocessor import BaseDataPreprocessor, ImgDataPreprocessor
+from toolkit.model.freezing import freeze, trainable_table
 from toolkit.model.initializers import (
     BaseInit,
     BilinearInit,
@@ -73,6 +74,7 @@ __all__ = [
     "constant_init",
     "convert_sync_batchnorm",
     "detect_anomalous_params",
+    "freeze",
     "initialize",
     "is_model_wrapper",
     "kaiming_init",
@@ -80,6 +82,7 @@ __all__ = [
     "normal_init",
     "revert_sync_batchnorm",
     "stack_batch",
+    "trainable_table",
     "trunc_normal_init",
     "uniform_init",
     "xavier_init",

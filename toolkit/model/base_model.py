@@ -72,6 +72,15 @@ class BaseModel(BaseModule):
         """Predictions of a batch as the dataloader gives it."""
         return self._run_forward(self.data_preprocessor(data, False), mode="predict")
 
+    def loss_step(self, data: Any) -> dict[str, Tensor]:
+        """Losses of a batch as the dataloader gives it, without training on it: detached, `loss` is their sum.
+
+        Raises:
+            TrainingError: See `parse_losses`.
+        """
+        losses = self._run_forward(self.data_preprocessor(data, False), mode="loss")
+        return self.parse_losses(losses)[1]
+
     def _run_forward(self, data: Any, mode: str) -> Any:
         return run_forward(self, data, mode)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,7 +11,9 @@ import torch
 from toolkit.evaluator import Evaluator
 from toolkit.registry import LOOPS
 from toolkit.runner.base_loop import BaseLoop
+from toolkit.runner.checkpoint.weights import unwrapped
 from toolkit.structures import BaseDataElement
+from toolkit.utils.errors import ConfigError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,6 +32,11 @@ class EvaluationLoop(BaseLoop):
         dataloader: A DataLoader, or the config of one.
         evaluator: An `Evaluator`, a metric or a list of metrics, built or as configs.
         fp16: Run the model under autocast: float16 on an accelerator, bfloat16 on the CPU.
+        loss: Compute the losses too, with a second forward pass, and report their means beside the metrics.
+            The samples must carry their ground truth (load annotations in the pipeline).
+
+    Raises:
+        ConfigError: `loss` is set, and the model has no `loss_step` (that of `BaseModel`).
     """
 
     def __init__(
@@ -37,12 +45,19 @@ class EvaluationLoop(BaseLoop):
         dataloader: DataLoader[Any] | Mapping[str, Any],
         evaluator: Evaluator | Mapping[str, Any] | Sequence[Any],
         fp16: bool = False,
+        loss: bool = False,
     ) -> None:
         super().__init__(runner, dataloader)
         self.evaluator: Evaluator = runner.build_evaluator(evaluator)
         if self.metainfo is not None:
             self.evaluator.dataset_meta = self.metainfo
-        self.fp16 = fp16
+        self.fp16, self.loss = fp16, loss
+        model = unwrapped(runner.model)
+        if loss and not hasattr(model, "loss_step"):
+            raise ConfigError(
+                f"{self.role}_cfg.loss=True needs a model with loss_step(), as toolkit.model.BaseModel has; "
+                f"{type(model).__name__} has none"
+            )
         self._losses: dict[str, list[Tensor]] = {}
 
     def run(self) -> dict[str, float]:
@@ -71,15 +86,26 @@ class EvaluationLoop(BaseLoop):
         runner, role = self.runner, self.role
         runner.call_hook(f"before_{role}_iter", batch_idx=idx, data_batch=data_batch)
         step = runner.model.val_step if role == "val" else runner.model.test_step
-        if self.fp16:
-            kind = runner.device.type
-            with torch.autocast(kind, torch.bfloat16 if kind == "cpu" else torch.float16):
-                outputs = step(data_batch)
-        else:
-            outputs = step(data_batch)
-        outputs = self._take_losses(outputs)
+        with self._precision():
+            outputs = self._take_losses(step(data_batch))
+            if self.loss:
+                self._add_losses(unwrapped(runner.model).loss_step(data_batch))
         self.evaluator.process(data_samples=outputs, data_batch=data_batch)
         runner.call_hook(f"after_{role}_iter", batch_idx=idx, data_batch=data_batch, outputs=outputs)
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        if not self.fp16:
+            return nullcontext()
+        kind = self.runner.device.type
+        return torch.autocast(kind, torch.bfloat16 if kind == "cpu" else torch.float16)
+
+    def _add_losses(self, values: dict[str, Tensor]) -> None:
+        parts = {name: value for name, value in values.items() if name != "loss"}
+        # The sum is made of the means of its parts in the end; a model with one loss has no parts.
+        if not any("loss" in name for name in parts):
+            parts["loss"] = values["loss"]
+        for name, value in parts.items():
+            self._losses.setdefault(name, []).append(value)
 
     def _take_losses(self, outputs: Any) -> Any:
         """A model may append to its predictions an element that holds nothing but its losses as `loss`."""

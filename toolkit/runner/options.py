@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -49,6 +49,7 @@ class Options:
         model_wrapper_cfg: See `toolkit.runner.build.wrap_model`, as for the next two.
         sync_bn: ``torch`` or None.
         find_unused_parameters: For DDP.
+        freeze: Patterns of parameters that don't train; see `toolkit.model.freeze`.
         compile: True, or arguments of `torch.compile`, to compile the training step.
         model: The model's config, which the data are checked against.
     """
@@ -57,6 +58,7 @@ class Options:
     model_wrapper_cfg: Mapping[str, Any] | None = None
     sync_bn: str | None = None
     find_unused_parameters: bool = False
+    freeze: Sequence[str] = ()
     compile: bool | Mapping[str, Any] = False
     model: Any = None
 

@@ -129,9 +129,10 @@ class Runner(RunnerCheckpoints):
         self.visualizer = self.build_visualizer(visualizer)
         if self.cfg:
             self.visualizer.add_config(self.cfg)
-        self.model = self.wrap_model(
-            self._switches.model_wrapper_cfg, self.build_model(model, data_preprocessor)
+        self.model = start.frozen(
+            self.build_model(model, data_preprocessor), self._switches.freeze, self.logger
         )
+        self.model = self.wrap_model(self._switches.model_wrapper_cfg, self.model)
         if (env_cfg or {}).get("channels_last"):
             self.model = start.channels_last(self.model)
         self.hook_manager = HookManager()

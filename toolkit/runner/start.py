@@ -11,6 +11,7 @@ from torch import nn
 
 from toolkit.dist import broadcast, get_world_size
 from toolkit.logging import FILE_ONLY, MessageHub
+from toolkit.model import freeze, trainable_table
 from toolkit.runner.checkpoint.weights import unwrapped
 from toolkit.runner.environment import describe_env
 from toolkit.utils.errors import ConfigError
@@ -82,6 +83,14 @@ def note_choices(runner: RunnerBuilding, env_cfg: Mapping[str, Any]) -> None:
 def note_seed(runner: RunnerBuilding) -> None:
     """Write the seed into the config that is saved."""
     runner.cfg["randomness"] = {**(runner.cfg.get("randomness") or {}), "seed": runner.seed}
+
+
+def frozen(model: nn.Module, patterns: Sequence[str], logger: Any) -> nn.Module:
+    """The model with the parameters that fit `patterns` frozen; what trains is logged as a table."""
+    if patterns:
+        freeze(model, patterns)
+        logger.info(f"frozen: {', '.join(patterns)}\n{trainable_table(model)}")
+    return model
 
 
 def channels_last(model: nn.Module) -> nn.Module:

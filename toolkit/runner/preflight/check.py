@@ -43,7 +43,7 @@ _PARTS = {
 }
 
 
-def check(cfg: Any, mode: str = "train") -> None:
+def check(cfg: Any, mode: str = "train", files: bool = True) -> None:
     """Check a whole config before anything is built.
 
     The modules of `custom_imports` are imported first. Every `type` is resolved, all arguments are bound to
@@ -52,6 +52,7 @@ def check(cfg: Any, mode: str = "train") -> None:
     Args:
         cfg: A `Config` or a dict.
         mode: ``train``, ``test`` or ``infer``: what of the config is going to be used.
+        files: Whether the data's files must be there.
 
     Raises:
         PreflightError: Something is wrong; it lists all that is.
@@ -73,7 +74,7 @@ def check(cfg: Any, mode: str = "train") -> None:
             *group_problems(content, mode),
             *walker.problems,
             *override_problems(content, getattr(cfg, "new_override_keys", ()), walker.closed_paths),
-            *paths.problems(),
+            *(paths.problems() if files else ()),
         ]
     if problems:
         raise PreflightError(problems, _title(cfg))

@@ -136,7 +136,7 @@ DATALOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 OTHER_TOP_KEYS = _set(
     "work_dir auto_scale_lr load_from resume launcher env_cfg log_level default_scope randomness "
     "experiment_name custom_imports env_variables runner_type find_unused_parameters sync_bn "
-    "model_wrapper_cfg compile device tta_model tta_pipeline"
+    "model_wrapper_cfg compile freeze device tta_model tta_pipeline"
 )
 
 
