@@ -350,5 +350,5 @@ def test_frozen_parts_do_not_train_and_a_table_says_so(make: Make) -> None:
 
 
 def test_a_pattern_to_freeze_that_fits_nothing_stops_the_run(make: Make) -> None:
-    with pytest.raises(ConfigError, match="'fd.weight'"):
+    with pytest.raises(ConfigError, match=r"'fd\.weight'"):
         make(cfg={"freeze": ["fd.weight"]})

@@ -73,7 +73,7 @@ class BaseModel(BaseModule):
         return self._run_forward(self.data_preprocessor(data, False), mode="predict")
 
     def loss_step(self, data: Any) -> dict[str, Tensor]:
-        """Losses of a batch as the dataloader gives it, without training on it: detached, `loss` is their sum.
+        """Losses of a batch as the dataloader gives it, without training on it; `loss` is their sum.
 
         Raises:
             TrainingError: See `parse_losses`.

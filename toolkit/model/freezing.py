@@ -35,10 +35,11 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
     for pattern in patterns:
         chosen = [name for name in params if _fits(name, pattern)]
         if not chosen:
-            known = sorted({name.rpartition(".")[0] for name in params} | set(params) | _tops(params))
+            tops = {name.partition(".")[0] for name in params}
+            known = sorted({name.rpartition(".")[0] for name in params} | set(params) | tops)
             raise ConfigError(
                 f"freeze: no parameter of {type(model).__name__} fits {pattern!r}"
-                f"{did_you_mean(pattern.rstrip('.*'), known)}; its parts are {', '.join(sorted(_tops(params)))}"
+                f"{did_you_mean(pattern.rstrip('.*'), known)}; its parts are {', '.join(sorted(tops))}"
             )
         for name in chosen:
             params[name].requires_grad_(False)
@@ -48,7 +49,7 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
         if isinstance(module, _NORMS) and all(any(_fits(key, p) for p in patterns) for key in own):
             module.eval()
             # On the instance: `train` of the module above calls this in place of the class's.
-            module.train = partial(_stay, module)  # type: ignore[method-assign]
+            module.train = partial(_stay, module)  # type: ignore[method-assign, assignment]
 
 
 def _stay(module: nn.Module, mode: bool = True) -> nn.Module:
@@ -60,10 +61,6 @@ def _stay(module: nn.Module, mode: bool = True) -> nn.Module:
 def _fits(name: str, pattern: str) -> bool:
     """Whether a pattern is a parameter's name, or that of a module around it."""
     return fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*")
-
-
-def _tops(names: Sequence[str] | dict[str, nn.Parameter]) -> set[str]:
-    return {name.partition(".")[0] for name in names}
 
 
 def trainable_table(model: nn.Module) -> str:

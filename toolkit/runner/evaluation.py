@@ -89,7 +89,8 @@ class EvaluationLoop(BaseLoop):
         with self._precision():
             outputs = self._take_losses(step(data_batch))
             if self.loss:
-                self._add_losses(unwrapped(runner.model).loss_step(data_batch))
+                model: Any = unwrapped(runner.model)
+                self._add_losses(model.loss_step(data_batch))
         self.evaluator.process(data_samples=outputs, data_batch=data_batch)
         runner.call_hook(f"after_{role}_iter", batch_idx=idx, data_batch=data_batch, outputs=outputs)
 
