@@ -352,3 +352,23 @@ def test_frozen_parts_do_not_train_and_a_table_says_so(make: Make) -> None:
 def test_a_pattern_to_freeze_that_fits_nothing_stops_the_run(make: Make) -> None:
     with pytest.raises(ConfigError, match=r"'fd\.weight'"):
         make(cfg={"freeze": ["fd.weight"]})
+
+
+def test_resuming_with_another_config_shows_what_differs(make: Make, tmp_path: Path) -> None:
+    cfg = {"optim_wrapper": {"optimizer": {"type": "SGD", "lr": 0.1}}, "work_dir": "a"}
+    make(cfg=cfg).train()
+    changed = {"optim_wrapper": {"optimizer": {"type": "SGD", "lr": 0.2}}, "work_dir": "b"}
+    runner = make(cfg=changed, resume=True, train_cfg={"by_epoch": True, "max_epochs": 3})
+    runner.train()
+    log = log_of(runner)
+    assert "- optim_wrapper.optimizer.lr = 0.1\n" in log
+    assert "+ optim_wrapper.optimizer.lr = 0.2\n" in log
+    assert "- work_dir" not in log
+
+
+def test_resuming_with_the_same_config_says_nothing(make: Make) -> None:
+    cfg = {"optim_wrapper": {"optimizer": {"type": "SGD", "lr": 0.1}}}
+    make(cfg=cfg).train()
+    runner = make(cfg=cfg, resume=True, train_cfg={"by_epoch": True, "max_epochs": 3})
+    runner.train()
+    assert "differs" not in log_of(runner)

@@ -74,19 +74,21 @@ def _differences(first: Any, second: Any, path: str) -> Iterator[tuple[str, Any,
         yield path, first, second
 
 
-def diff(cfg_a: Config, cfg_b: Config) -> str:
+def diff(cfg_a: Config, cfg_b: Config, *, places: bool = True) -> str:
     """How two configs differ, a line or two for every dotted key that does.
 
     Args:
         cfg_a: the one, whose values stand behind ``-``.
         cfg_b: the other, whose values stand behind ``+``.
+        places: say where each value was set.
 
     Returns:
-        Lines with the values and their places; an empty text if the configs are equal.
+        Lines with the values, and their places; an empty text if the configs are equal.
     """
     lines = []
     for path, first, second in _differences(cfg_a._cfg_dict, cfg_b._cfg_dict, ""):
         for sign, cfg, value in (("-", cfg_a, first), ("+", cfg_b, second)):
             if value is not _ABSENT:
-                lines.append(f"{sign} {path} = {_short(value)}  ({_place(cfg.origin(path))})")
+                where = f"  ({_place(cfg.origin(path))})" if places else ""
+                lines.append(f"{sign} {path} = {_short(value)}{where}")
     return "\n".join(lines)

@@ -111,6 +111,7 @@ class RunnerCheckpoints(RunnerBuilding):
     def _resume_from(
         self, path: str, checkpoint: dict[str, Any], optimizer: bool = True, scheduler: bool = True
     ) -> None:
+        start.report_changes(self.cfg, checkpoint, self.logger)
         self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
         self.optim_wrapper = self.build_optim_wrapper(self.optim_wrapper)
         if self.param_schedulers is not None:

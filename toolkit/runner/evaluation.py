@@ -12,6 +12,7 @@ from toolkit.evaluator import Evaluator
 from toolkit.registry import LOOPS
 from toolkit.runner.base_loop import BaseLoop
 from toolkit.runner.checkpoint.weights import unwrapped
+from toolkit.runner.expectations import check_results, checked_expectations
 from toolkit.structures import BaseDataElement
 from toolkit.utils.errors import ConfigError
 
@@ -137,7 +138,38 @@ class ValLoop(EvaluationLoop):
 
 @LOOPS.register_module()
 class TestLoop(EvaluationLoop):
-    """Test: hooks `*_test*`, and the model's `test_step`. See `EvaluationLoop` for the arguments."""
+    """Test: hooks `*_test*`, and the model's `test_step`.
+
+    Args:
+        expected_results: What metrics should be, and how far they may be off:
+            ``{'coco/bbox_mAP': (0.374, 0.002)}``. The others are those of `EvaluationLoop`.
+
+    Raises:
+        ConfigError: An expectation isn't a pair of numbers.
+    """
 
     __test__ = False  # not a test case of pytest
     role = "test"
+
+    def __init__(
+        self,
+        runner: Runner,
+        dataloader: DataLoader[Any] | Mapping[str, Any],
+        evaluator: Evaluator | Mapping[str, Any] | Sequence[Any],
+        fp16: bool = False,
+        loss: bool = False,
+        expected_results: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(runner, dataloader, evaluator, fp16, loss)
+        self.expected_results = checked_expectations(expected_results or {})
+
+    def run(self) -> dict[str, float]:
+        """Evaluate; returns the metrics by name.
+
+        Raises:
+            ResultsError: They aren't those of `expected_results`.
+        """
+        metrics = super().run()
+        if self.expected_results:
+            check_results(metrics, self.expected_results, self.runner.logger)
+        return metrics

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from toolkit.config import Config, diff
 from toolkit.dist import broadcast, get_world_size
 from toolkit.logging import FILE_ONLY, MessageHub
 from toolkit.model import freeze, trainable_table
@@ -19,6 +20,8 @@ from toolkit.utils.errors import ConfigError
 if TYPE_CHECKING:
     from toolkit.runner.building import RunnerBuilding
 
+# What may differ from one start of a run to the next, and changes nothing.
+_OF_ONE_START = ("work_dir", "resume", "load_from", "launcher", "device", "experiment_name", "randomness")
 _NEEDED = {
     "train": "train_dataloader, train_cfg and optim_wrapper",
     "val": "val_dataloader, val_cfg and val_evaluator",
@@ -83,6 +86,27 @@ def note_choices(runner: RunnerBuilding, env_cfg: Mapping[str, Any]) -> None:
 def note_seed(runner: RunnerBuilding) -> None:
     """Write the seed into the config that is saved."""
     runner.cfg["randomness"] = {**(runner.cfg.get("randomness") or {}), "seed": runner.seed}
+
+
+def report_changes(cfg: Config, checkpoint: Mapping[str, Any], logger: Any) -> None:
+    """Warn of what differs between the config of a run and that of the checkpoint which it resumes."""
+    text = (checkpoint.get("meta") or {}).get("cfg")
+    if not cfg or not isinstance(text, str):
+        return
+    try:
+        before = Config.fromstring(text, ".py")
+    except ConfigError:  # of another program, say; weights and state are what counts
+        return
+    old, new = (
+        Config({key: value for key, value in one.items() if key not in _OF_ONE_START})
+        for one in (before, cfg)
+    )
+    changes = diff(old, new, places=False)
+    if changes:
+        logger.warning(
+            "the config differs from that of the checkpoint; the run goes on with the present one:\n"
+            + changes
+        )
 
 
 def frozen(model: nn.Module, patterns: Sequence[str], logger: Any) -> nn.Module:
