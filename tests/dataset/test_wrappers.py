@@ -62,6 +62,7 @@ def test_concat(make):
     assert dataset[-1]["img_path"] == "2"
     assert dataset.get_cat_ids(1) == [1]
     assert dataset.get_data_info(2)["img_path"] == "0"
+    assert [dataset.get_dataset_source(place) for place in range(6)] == [0, 0, 1, 2, 2, 2]
     with pytest.raises(IndexError):
         dataset[6]
 

@@ -4,9 +4,11 @@ from toolkit.dataset.base_dataset import BaseDataset
 from toolkit.dataset.collate import default_collate, pseudo_collate
 from toolkit.dataset.compose import Compose
 from toolkit.dataset.loader import build_dataloader, set_position, worker_init_fn
+from toolkit.dataset.multi_image_mix import MultiImageMixDataset
 from toolkit.dataset.samplers import DefaultSampler, InfiniteSampler
 from toolkit.dataset.seeding import SeededDataset
 from toolkit.dataset.serialization import PackedList
+from toolkit.dataset.source import current_source, preparing
 from toolkit.dataset.wrappers import ClassBalancedDataset, ConcatDataset, RepeatDataset
 
 __all__ = [
@@ -16,11 +18,14 @@ __all__ = [
     "ConcatDataset",
     "DefaultSampler",
     "InfiniteSampler",
+    "MultiImageMixDataset",
     "PackedList",
     "RepeatDataset",
     "SeededDataset",
     "build_dataloader",
+    "current_source",
     "default_collate",
+    "preparing",
     "pseudo_collate",
     "set_position",
     "worker_init_fn",

@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 
 from toolkit.dataset.compose import Compose
 from toolkit.dataset.serialization import PackedList
+from toolkit.dataset.source import preparing
 from toolkit.fileio import is_url, join_path, path_exists, read_text
 from toolkit.registry import DATASETS
 from toolkit.utils.errors import DataError
@@ -265,15 +266,16 @@ class BaseDataset(Dataset):
             DataError: If the pipeline drops it in test mode, or drops `max_refetch` others in training.
         """
         self.full_init()
-        data = self.prepare_data(idx)
-        if data is not None:
-            return data
-        if self.test_mode:
-            raise DataError(f"the pipeline dropped sample {idx}, which must not happen in test mode")
-        for _ in range(self.max_refetch):
-            data = self.prepare_data(self._rand_another())
+        with preparing(self):
+            data = self.prepare_data(idx)
             if data is not None:
                 return data
+            if self.test_mode:
+                raise DataError(f"the pipeline dropped sample {idx}, which must not happen in test mode")
+            for _ in range(self.max_refetch):
+                data = self.prepare_data(self._rand_another())
+                if data is not None:
+                    return data
         raise DataError(
             f"the pipeline dropped sample {idx} and {self.max_refetch} others drawn instead of it; "
             "check the pipeline, and that the images and annotations belong together"

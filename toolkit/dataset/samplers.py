@@ -27,6 +27,27 @@ def _ints(places: torch.Tensor) -> Iterator[int]:
         yield from chunk.tolist()
 
 
+def endless_order(size: int, shuffle: bool, seed: int, first: int = 0, stride: int = 1) -> Iterator[int]:
+    """Every `stride`-th index of an endless row of passes over a dataset, each in its own order.
+
+    It starts anywhere in constant time.
+
+    Args:
+        size: Indices of a pass, from 0.
+        shuffle: Whether each pass has an order of (seed, pass), or counts up.
+        seed: Seed of the orders.
+        first: Place in the row of the first index that is given.
+        stride: Steps from one index to the next.
+    """
+    number, offset = divmod(first, size)
+    while True:
+        order = _order(size, shuffle, mix_seed(seed, number, 0) >> 1)
+        yield from _ints(order[offset::stride])
+        # The stride carries over into the next pass.
+        passes, offset = divmod(offset + len(range(offset, size, stride)) * stride, size)
+        number += passes
+
+
 @DATA_SAMPLERS.register_module()
 class DefaultSampler(Sampler[int]):
     """Every sample once an epoch, each rank an equal share of them.
@@ -100,15 +121,8 @@ class InfiniteSampler(Sampler[int]):
 
     def iter_from(self, start: int) -> Iterator[int]:
         """The indices of this rank from the `start`-th that it draws on, without end."""
-        number, offset = divmod(self.rank + start * self.world_size, self.size)
-        while True:
-            order = _order(self.size, self.shuffle, mix_seed(self.seed, number, 0) >> 1)
-            yield from _ints(order[offset :: self.world_size])
-            # The stride carries over into the next pass.
-            passes, offset = divmod(
-                offset + len(range(offset, self.size, self.world_size)) * self.world_size, self.size
-            )
-            number += passes
+        first = self.rank + start * self.world_size
+        return endless_order(self.size, self.shuffle, self.seed, first, self.world_size)
 
     def __iter__(self) -> Iterator[int]:
         return self.iter_from(0)

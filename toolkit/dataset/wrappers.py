@@ -29,8 +29,13 @@ def _built(dataset: Any) -> Any:
     return dataset
 
 
-class _Wrapper(Dataset, ABC):
-    """Common to wrappers of one dataset: an index of the wrapper stands for one of the inner dataset."""
+class WrappedDataset(Dataset, ABC):
+    """Common to wrappers of one dataset: an index of the wrapper stands for one of the inner dataset.
+
+    Args:
+        dataset: The dataset or its config.
+        lazy_init: Don't read the annotations until they are needed.
+    """
 
     def __init__(self, dataset: Any, lazy_init: bool = False) -> None:
         self.dataset = _built(dataset)
@@ -86,7 +91,7 @@ class _Wrapper(Dataset, ABC):
         return self.dataset[self._checked(idx)]
 
 
-class FirstSamples(_Wrapper):
+class FirstSamples(WrappedDataset):
     """The first samples of a dataset; `num_batch_per_epoch` of a loader makes it.
 
     Args:
@@ -111,7 +116,7 @@ class FirstSamples(_Wrapper):
 
 
 @DATASETS.register_module()
-class RepeatDataset(_Wrapper):
+class RepeatDataset(WrappedDataset):
     """A dataset `times` over, so that an epoch of a small one is not over at once.
 
     Args:
@@ -133,7 +138,7 @@ class RepeatDataset(_Wrapper):
 
 
 @DATASETS.register_module()
-class ClassBalancedDataset(_Wrapper):
+class ClassBalancedDataset(WrappedDataset):
     """A dataset whose samples of rare classes are repeated (LVIS, Gupta et al., CVPR 2019, section 4.2).
 
     A class that occurs in the fraction f of the samples has the repeat factor max(1, sqrt(t / f)); a sample
@@ -246,6 +251,10 @@ class ConcatDataset(Dataset):
         idx %= size
         which = bisect.bisect_right(self.cumulative_sizes, idx)
         return which, idx - (self.cumulative_sizes[which - 1] if which else 0)
+
+    def get_dataset_source(self, idx: int) -> int:
+        """The place, among `datasets`, of the dataset that a sample comes from."""
+        return self._get_ori_dataset_idx(idx)[0]
 
     def get_data_info(self, idx: int) -> dict:
         """The description of a sample; `sample_idx` is that within its own dataset."""

@@ -1,18 +1,33 @@
 """Transforms that belong to no task, and the operations on images that tasks build theirs from."""
 
 from toolkit.transforms.base import BaseTransform
+from toolkit.transforms.formatting import ImageToTensor, ToTensor, Transpose, WrapFieldsToLists, to_tensor
 from toolkit.transforms.loading import LoadImageFromFile, read_image
 from toolkit.transforms.random_size import RandomChoiceResize, RandomResize
-from toolkit.transforms.wrappers import KeyMapper, RandomApply, RandomChoice, TransformBroadcaster
+from toolkit.transforms.tta import TestTimeAug
+from toolkit.transforms.wrappers import (
+    KeyMapper,
+    RandomApply,
+    RandomChoice,
+    SharedDraws,
+    TransformBroadcaster,
+)
 
 __all__ = [
     "BaseTransform",
+    "ImageToTensor",
     "KeyMapper",
     "LoadImageFromFile",
     "RandomApply",
     "RandomChoice",
     "RandomChoiceResize",
     "RandomResize",
+    "SharedDraws",
+    "TestTimeAug",
+    "ToTensor",
     "TransformBroadcaster",
+    "Transpose",
+    "WrapFieldsToLists",
     "read_image",
+    "to_tensor",
 ]

@@ -11,15 +11,18 @@ from toolkit.utils.errors import DataError
 class BaseTransform(ABC):
     """A step of a pipeline: takes the `results` dict of a sample, and gives it back changed.
 
-    A subclass implements `transform` and says in `reads` and `writes` which keys it needs and makes. A key
-    that is read but missing is reported by name, instead of as a bare KeyError.
+    A subclass implements `transform` and says in `reads`, `changes` and `writes` which keys it needs, takes
+    along and makes; its docstring has them in lines of the same names. A key that is read but missing is
+    reported by name, instead of as a bare KeyError.
 
     Attributes:
         reads: Keys of `results` that must be there.
+        changes: Keys that it changes where they are there.
         writes: Keys that it adds or replaces.
     """
 
     reads: ClassVar[tuple[str, ...]] = ()
+    changes: ClassVar[tuple[str, ...]] = ()
     writes: ClassVar[tuple[str, ...]] = ()
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-_INTERPOLATIONS = {
+INTERPOLATIONS = {
     "nearest": cv2.INTER_NEAREST,
     "bilinear": cv2.INTER_LINEAR,
     "bicubic": cv2.INTER_CUBIC,
@@ -69,7 +69,7 @@ def imresize(
     if backend == "pillow":
         resized = _resize_pillow(img, size, interpolation)
     elif backend in (None, "cv2"):
-        code = _code(_INTERPOLATIONS, interpolation, "interpolation")
+        code = _code(INTERPOLATIONS, interpolation, "interpolation")
         resized = _restore_axis(cv2.resize(img, size, dst=out, interpolation=code), img)
     else:
         raise ValueError(f"backend must be 'cv2' or 'pillow', but got {backend!r}")

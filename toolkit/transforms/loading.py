@@ -106,8 +106,12 @@ def _decode_pillow(content: Any, color_type: str) -> np.ndarray | None:
 class LoadImageFromFile(BaseTransform):
     """Read the image of a sample.
 
-    Reads: `img_path`; an `img` that is there already is kept (a picture given to the inferencer as an array).
-    Writes: `img` (H, W, 3) uint8 BGR, `img_shape` and `ori_shape` (h, w).
+    Reads: `img_path`.
+    Changes: none.
+    Writes: `img`, `img_shape`, `ori_shape`.
+
+    An `img` that is there already is kept (a picture given to the inferencer as an array). The image is (H,
+    W, 3) uint8 BGR, shapes are (h, w).
 
     Args:
         to_float32: Convert to float32.
@@ -159,9 +163,10 @@ class LoadImageFromFile(BaseTransform):
                 if self.ignore_empty:
                     return None
                 raise
-        if self.to_float32:
-            image = image.astype(np.float32)
-        results["img"] = image
-        results["img_shape"] = image.shape[:2]
-        results["ori_shape"] = image.shape[:2]
+        return self.placed(results, image)
+
+    def placed(self, results: dict[str, Any], image: np.ndarray) -> dict[str, Any]:
+        """The sample with an image and its size."""
+        results["img"] = image.astype(np.float32) if self.to_float32 else image
+        results["img_shape"] = results["ori_shape"] = image.shape[:2]
         return results

@@ -18,6 +18,7 @@ class _DrawnResize(BaseTransform):
     """What the two share: the Resize of the current scope, whose `scale` is set before each use."""
 
     reads: ClassVar[tuple[str, ...]] = ("img",)
+    changes: ClassVar[tuple[str, ...]] = ("gt_bboxes", "gt_masks", "gt_seg_map", "homography_matrix")
     writes: ClassVar[tuple[str, ...]] = ("img", "img_shape", "scale", "scale_factor", "keep_ratio")
 
     def __init__(self, resize_type: str, resize_kwargs: dict[str, Any]) -> None:
@@ -33,7 +34,9 @@ class _DrawnResize(BaseTransform):
 class RandomResize(_DrawnResize):
     """Resize to a size drawn from a range.
 
-    Reads and changes what the Resize does; writes `scale` (w, h).
+    Reads: `img`.
+    Changes: `gt_bboxes`, `gt_masks`, `gt_seg_map`, `homography_matrix`.
+    Writes: `img`, `img_shape`, `scale`, `scale_factor`, `keep_ratio`.
 
     Args:
         scale: (w, h) that `ratio_range` multiplies; or two of them, between which the longer and the shorter
@@ -81,7 +84,9 @@ class RandomResize(_DrawnResize):
 class RandomChoiceResize(_DrawnResize):
     """Resize to one of several sizes.
 
-    Reads and changes what the Resize does; writes `scale` (w, h) and `scale_idx`.
+    Reads: `img`.
+    Changes: `gt_bboxes`, `gt_masks`, `gt_seg_map`, `homography_matrix`.
+    Writes: `img`, `img_shape`, `scale`, `scale_factor`, `keep_ratio`, `scale_idx`.
 
     Args:
         scales: The sizes (w, h); a number stands for both.

@@ -87,8 +87,9 @@ class TorchvisionTransform(BaseTransform):
     `gt_seg_map` as `Mask`s, so that all are changed by the same draw. Afterwards they are arrays as before
     (the image in BGR), and labels and flags of dropped boxes are dropped.
 
-    Reads and changes: `img`, `gt_bboxes`, `gt_masks`, `gt_seg_map` and what belongs to the boxes, whichever
-    there are. Writes: `img_shape` (h, w).
+    Reads: `img`.
+    Changes: `gt_bboxes`, `gt_bboxes_labels`, `gt_ignore_flags`, `gt_masks`, `gt_instances_ids`, `gt_seg_map`.
+    Writes: `img`, `img_shape`.
 
     Args:
         *args: Of the wrapped class.
@@ -96,6 +97,7 @@ class TorchvisionTransform(BaseTransform):
     """
 
     reads: ClassVar[tuple[str, ...]] = ("img",)
+    changes: ClassVar[tuple[str, ...]] = ("gt_bboxes", *_PER_OBJECT, "gt_masks", "gt_seg_map")
     writes: ClassVar[tuple[str, ...]] = ("img", "img_shape")
     wrapped: ClassVar[Any] = v2.Identity
 

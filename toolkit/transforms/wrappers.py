@@ -27,6 +27,12 @@ def composed(transforms: Step | Sequence[Step]) -> Any:
 class RandomApply(BaseTransform):
     """Apply transforms with a probability, all or none.
 
+    Reads: none.
+    Changes: none.
+    Writes: none.
+
+    Keys are those of the transforms.
+
     Args:
         transforms: One or several.
         prob: The probability.
@@ -46,6 +52,12 @@ class RandomApply(BaseTransform):
 @TRANSFORMS.register_module()
 class RandomChoice(BaseTransform):
     """Apply one of several pipelines.
+
+    Reads: none.
+    Changes: none.
+    Writes: none.
+
+    Keys are those of the transforms.
 
     Args:
         transforms: The pipelines: each a transform or a list of them.
@@ -105,6 +117,12 @@ def _without_ignored(value: Any) -> Any:
 @TRANSFORMS.register_module()
 class KeyMapper(BaseTransform):
     """Let transforms see other keys than they are written for.
+
+    Reads: none.
+    Changes: none.
+    Writes: none.
+
+    Keys are those of the transforms.
 
     Args:
         transforms: The transforms.
@@ -166,6 +184,12 @@ class KeyMapper(BaseTransform):
 class TransformBroadcaster(KeyMapper):
     """Apply transforms to each item of lists in the sample, or to several keys in turn.
 
+    Reads: none.
+    Changes: none.
+    Writes: none.
+
+    Keys are those of the transforms.
+
     Args:
         transforms: The transforms.
         mapping: As in `KeyMapper`; a value that is a list of keys, or a key whose value is a list, is
@@ -199,7 +223,7 @@ class TransformBroadcaster(KeyMapper):
                 f"TransformBroadcaster needs lists of one length, but got lengths {sorted(lengths)}"
             )
         outputs = []
-        draws = _Draws() if self.share_random_params else None
+        draws = SharedDraws() if self.share_random_params else None
         for number in range(lengths.pop()):
             item = {**mapped, **{key: items[number] for key, items in lists.items()}}
             if draws is not None:
@@ -213,12 +237,13 @@ class TransformBroadcaster(KeyMapper):
         return self._map_output(results, {**mapped, **changed})
 
 
-class _Draws:
-    """The state of the random generators, to which each item goes back."""
+class SharedDraws:
+    """The state of the random generators now, to go back to before each use of the same transforms."""
 
     def __init__(self) -> None:
         self._python, self._numpy = random.getstate(), np.random.get_state()
 
     def rewind(self) -> None:
+        """Let the next draws be those that came after this was made."""
         random.setstate(self._python)
         np.random.set_state(self._numpy)

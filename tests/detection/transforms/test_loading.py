@@ -1,4 +1,4 @@
-"""LoadAnnotations and FilterAnnotations."""
+"""Loading of images and annotations, and FilterAnnotations."""
 
 from __future__ import annotations
 
@@ -7,8 +7,18 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from toolkit.detection.masks import BitmapMasks
-from toolkit.detection.transforms import FilterAnnotations, LoadAnnotations
+from toolkit.detection.masks import BitmapMasks, PolygonMasks
+from toolkit.detection.transforms import (
+    FilterAnnotations,
+    InferencerLoader,
+    LoadAnnotations,
+    LoadEmptyAnnotations,
+    LoadImageFromNDArray,
+    LoadMultiChannelImageFromFiles,
+    LoadPanopticAnnotations,
+    LoadProposals,
+)
+from toolkit.structures import InstanceData
 from toolkit.utils import DataError
 
 SQUARE = [2.0, 3.0, 10.0, 3.0, 10.0, 8.0, 2.0, 8.0]
@@ -80,7 +90,7 @@ def test_a_semantic_map(tmp_path):
 
 @pytest.mark.parametrize(
     "kwargs",
-    [{"with_mask": True, "poly2mask": False}, {"box_type": "qbox"}, {"imdecode_backend": "tifffile"}],
+    [{"box_type": "qbox"}, {"imdecode_backend": "tifffile"}],
 )
 def test_what_is_not_supported_is_refused(kwargs):
     with pytest.raises(ValueError, match="LoadAnnotations"):
@@ -111,3 +121,94 @@ def test_filter_drops_a_sample_without_objects_left():
     assert FilterAnnotations(min_gt_bbox_wh=huge)(filterable()) is None
     kept = FilterAnnotations(min_gt_bbox_wh=huge, keep_empty=False)(filterable())
     assert len(kept["gt_bboxes"]) == 0
+
+
+def test_polygons_stay_polygons_without_poly2mask():
+    given = with_masks([SQUARE, [1, 2]], [[1, 2, 3]], {"size": [12, 16], "counts": "abc"})
+    results = LoadAnnotations(with_mask=True, poly2mask=False)(given)
+    assert isinstance(results["gt_masks"], PolygonMasks)
+    assert results["gt_ignore_flags"].tolist() == [False, True, True]
+    assert results["gt_masks"].areas.tolist() == [40, 0, 0]
+
+
+@pytest.mark.parametrize("mask", [np.zeros((3, 3), np.uint8), {"size": [3, 3], "counts": [9]}])
+def test_a_mask_of_another_size_than_its_image_is_refused_by_name(mask):
+    with pytest.raises(DataError, match=r"'cat.png' is \(3, 3\).*\(12, 16\)"):
+        LoadAnnotations(with_mask=True)({**with_masks(mask), "img_path": "cat.png"})
+
+
+def test_a_label_map_renames_what_the_file_holds(tmp_path):
+    path = str(tmp_path / "map.png")
+    cv2.imwrite(path, np.asarray([[0, 1], [2, 255]], np.uint8))
+    load = LoadAnnotations(with_bbox=False, with_label=False, with_seg=True)
+    results = load({"seg_map_path": path, "label_map": {0: 1, 1: 0}})
+    assert results["gt_seg_map"].tolist() == [[1, 0], [2, 255]]
+
+
+def test_proposals():
+    boxes = np.arange(12).reshape(3, 4)
+    results = LoadProposals(2)({"proposals": {"bboxes": boxes, "scores": np.asarray([3, 2, 1])}})
+    assert results["proposals"].dtype == results["proposals_scores"].dtype == np.float32
+    assert results["proposals"].tolist() == boxes[:2].tolist()
+    assert results["proposals_scores"].tolist() == [3, 2]
+    unscored = LoadProposals()({"proposals": InstanceData(bboxes=boxes)})
+    assert unscored["proposals_scores"].tolist() == [0, 0, 0]
+    assert LoadProposals()({"proposals": {"bboxes": []}})["proposals"].shape == (0, 4)
+    with pytest.raises(DataError, match=r"\(3, 3\)"):
+        LoadProposals()({"proposals": {"bboxes": np.zeros((3, 3))}})
+
+
+def test_empty_annotations():
+    results = LoadEmptyAnnotations(with_mask=True, with_seg=True)({"img_shape": (4, 5)})
+    assert results["gt_bboxes"].shape == (0, 4)
+    assert results["gt_ignore_flags"].dtype == bool
+    assert results["gt_bboxes_labels"].dtype == np.int64
+    assert results["gt_masks"].masks.shape == (0, 4, 5)
+    assert (results["gt_seg_map"] == 255).all()
+
+
+def test_panoptic_annotations(tmp_path):
+    numbers = np.asarray([[70000, 70000, 0], [3, 300, 300]])
+    colors = np.stack([numbers // 65536, numbers // 256 % 256, numbers % 256], axis=-1)  # BGR
+    path = str(tmp_path / "panoptic.png")
+    cv2.imwrite(path, colors.astype(np.uint8))
+    segments = [
+        {"id": 70000, "category": 5, "is_thing": True},
+        {"id": 3, "category": 90, "is_thing": False},
+        {"id": 300, "category": 1, "is_thing": True},
+    ]
+    things = [{"bbox": [0, 0, 2, 1], "bbox_label": 5, "ignore_flag": 0}] * 2
+    given = {"instances": things, "seg_map_path": path, "segments_info": segments}
+    results = LoadPanopticAnnotations()(dict(given))
+    assert results["gt_seg_map"].tolist() == [[5, 5, 255], [90, 1, 1]]
+    assert results["gt_masks"].masks.tolist() == [[[1, 1, 0], [0, 0, 0]], [[0, 0, 0], [0, 1, 1]]]
+    assert results["gt_bboxes"].shape == (2, 4)
+    with pytest.raises(DataError, match="category 300"):
+        LoadPanopticAnnotations()({**given, "segments_info": [{"id": 3, "category": 300}]})
+    assert "gt_masks" not in LoadPanopticAnnotations()({"instances": things})
+
+
+def test_images_from_arrays_and_from_several_files(tmp_path):
+    image = np.arange(60, dtype=np.uint8).reshape(4, 5, 3)
+    results = LoadImageFromNDArray(to_float32=True)({"img": image})
+    assert results["img"].dtype == np.float32
+    assert results["ori_shape"] == results["img_shape"] == (4, 5)
+    assert results["img_path"] is None
+    with pytest.raises(DataError, match="LoadImageFromNDArray needs"):
+        LoadImageFromNDArray()({})
+    paths = [str(tmp_path / f"{number}.png") for number in range(2)]
+    for path, plane in zip(paths, (image[..., 0], image[..., 1]), strict=True):
+        cv2.imwrite(path, plane)
+    stacked = LoadMultiChannelImageFromFiles()({"img_path": paths})
+    assert np.array_equal(stacked["img"], image[..., :2])
+    cv2.imwrite(paths[1], image[:2, :, 0])
+    with pytest.raises(DataError, match="differ in size"):
+        LoadMultiChannelImageFromFiles()({"img_path": paths})
+
+
+def test_an_inferencer_may_be_given_a_path_an_array_or_a_sample(tmp_path):
+    image = np.full((4, 5, 3), 7, np.uint8)
+    path = str(tmp_path / "image.png")
+    cv2.imwrite(path, image)
+    for given in (path, image, {"img": image}, {"img_path": path}):
+        assert np.array_equal(InferencerLoader()(given)["img"], image)

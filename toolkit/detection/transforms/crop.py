@@ -8,7 +8,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from toolkit.detection.registry import TRANSFORMS
-from toolkit.detection.transforms.instances import clip_boxes, keep_objects, note_homography, shift_matrix
+from toolkit.detection.transforms.instances import (
+    clip_boxes,
+    inside_image,
+    keep_objects,
+    note_homography,
+    shift_matrix,
+)
+from toolkit.detection.transforms.warp import on_canvas
 from toolkit.transforms import BaseTransform
 
 CROP_TYPES = ("relative_range", "relative", "absolute", "absolute_range")
@@ -33,8 +40,11 @@ def _cut(results: dict[str, Any], region: tuple[int, int, int, int], clip: bool)
 class RandomCrop(BaseTransform):
     """Cut a random part out of the image.
 
-    Reads and changes: `img`, `img_shape`, `gt_bboxes`, `gt_bboxes_labels`, `gt_ignore_flags`, `gt_masks`,
-    `gt_instances_ids`, `gt_seg_map`, `homography_matrix`, whichever there are. Objects outside are left out.
+    Reads: `img`.
+    Changes: `gt_bboxes`, `gt_bboxes_labels`, `gt_ignore_flags`, `gt_masks`, `gt_instances_ids`, `gt_seg_map`.
+    Writes: `img`, `img_shape`, `homography_matrix`.
+
+    Objects outside are left out.
 
     Args:
         crop_size: (width, height) in pixels or relative to the image, as `crop_type` says.
@@ -50,16 +60,15 @@ class RandomCrop(BaseTransform):
     """
 
     reads: ClassVar[tuple[str, ...]] = ("img",)
-    writes: ClassVar[tuple[str, ...]] = (
-        "img",
-        "img_shape",
+    changes: ClassVar[tuple[str, ...]] = (
         "gt_bboxes",
         "gt_bboxes_labels",
         "gt_ignore_flags",
         "gt_masks",
+        "gt_instances_ids",
         "gt_seg_map",
-        "homography_matrix",
     )
+    writes: ClassVar[tuple[str, ...]] = ("img", "img_shape", "homography_matrix")
 
     def __init__(
         self,
@@ -101,19 +110,13 @@ class RandomCrop(BaseTransform):
         boxes = results.get("gt_bboxes")
         if boxes is None:
             return results
-        inside = self._inside(boxes, results["img_shape"])
+        inside = inside_image(boxes, results["img_shape"])
         if not inside.any() and not self.allow_negative_crop:
             return None
         keep_objects(results, inside)
         if self.recompute_bbox and results.get("gt_masks") is not None:
             results["gt_bboxes"] = results["gt_masks"].get_bboxes()
         return results
-
-    @staticmethod
-    def _inside(boxes: np.ndarray, img_shape: tuple[int, int]) -> np.ndarray:
-        """(N,) bool: which boxes have any area within the image."""
-        clipped = clip_boxes(boxes, img_shape)
-        return (clipped[:, 2] > clipped[:, 0]) & (clipped[:, 3] > clipped[:, 1])
 
     def _size(self, height: int, width: int) -> tuple[int, int]:
         """Height and width to cut."""
@@ -139,8 +142,9 @@ class MinIoURandomCrop(BaseTransform):
     Objects whose centre is outside the part are left out. Liu et al., "SSD: Single Shot MultiBox Detector",
     ECCV 2016, section 2.2.
 
-    Reads and changes: `img`, `img_shape`, `gt_bboxes`, `gt_bboxes_labels`, `gt_ignore_flags`, `gt_masks`,
-    `gt_seg_map`, `homography_matrix`, whichever there are.
+    Reads: `img`, `gt_bboxes`.
+    Changes: `gt_bboxes_labels`, `gt_ignore_flags`, `gt_masks`, `gt_instances_ids`, `gt_seg_map`.
+    Writes: `img`, `img_shape`, `gt_bboxes`, `homography_matrix`.
 
     Args:
         min_ious: IoUs to choose from, beside none at all and leaving the image whole.
@@ -149,16 +153,14 @@ class MinIoURandomCrop(BaseTransform):
     """
 
     reads: ClassVar[tuple[str, ...]] = ("img", "gt_bboxes")
-    writes: ClassVar[tuple[str, ...]] = (
-        "img",
-        "img_shape",
-        "gt_bboxes",
+    changes: ClassVar[tuple[str, ...]] = (
         "gt_bboxes_labels",
         "gt_ignore_flags",
         "gt_masks",
+        "gt_instances_ids",
         "gt_seg_map",
-        "homography_matrix",
     )
+    writes: ClassVar[tuple[str, ...]] = ("img", "img_shape", "gt_bboxes", "homography_matrix")
 
     def __init__(
         self,
@@ -220,8 +222,9 @@ def _overlap(region: tuple[int, int, int, int], boxes: np.ndarray) -> np.ndarray
 class Expand(BaseTransform):
     """Put the image at a random place on a larger canvas, so that objects become small.
 
-    Reads and changes: `img`, `img_shape`, `gt_bboxes`, `gt_masks`, `gt_seg_map`, `homography_matrix`,
-    whichever there are.
+    Reads: `img`.
+    Changes: `gt_bboxes`, `gt_masks`, `gt_seg_map`.
+    Writes: `img`, `img_shape`, `homography_matrix`.
 
     Args:
         mean: Colour of the canvas.
@@ -235,14 +238,8 @@ class Expand(BaseTransform):
     """
 
     reads: ClassVar[tuple[str, ...]] = ("img",)
-    writes: ClassVar[tuple[str, ...]] = (
-        "img",
-        "img_shape",
-        "gt_bboxes",
-        "gt_masks",
-        "gt_seg_map",
-        "homography_matrix",
-    )
+    changes: ClassVar[tuple[str, ...]] = ("gt_bboxes", "gt_masks", "gt_seg_map")
+    writes: ClassVar[tuple[str, ...]] = ("img", "img_shape", "homography_matrix")
 
     def __init__(
         self,
@@ -269,7 +266,7 @@ class Expand(BaseTransform):
         size = int(height * ratio), int(width * ratio)
         left = int(np.random.uniform(0, width * ratio - width))
         top = int(np.random.uniform(0, height * ratio - height))
-        results["img"] = self._on_canvas(image, size, top, left, self.mean)
+        results["img"] = on_canvas(image, size, (top, left), self.mean)
         results["img_shape"] = size
         note_homography(results, shift_matrix(left, top))
         if results.get("gt_bboxes") is not None:
@@ -280,12 +277,5 @@ class Expand(BaseTransform):
             if self.seg_ignore_label is None:
                 raise ValueError("Expand meets a semantic map: set seg_ignore_label (255 as a rule).")
             seg_map = results["gt_seg_map"]
-            results["gt_seg_map"] = self._on_canvas(seg_map, size, top, left, self.seg_ignore_label)
+            results["gt_seg_map"] = on_canvas(seg_map, size, (top, left), self.seg_ignore_label)
         return results
-
-    @staticmethod
-    def _on_canvas(image: np.ndarray, size: tuple[int, int], top: int, left: int, fill: Any) -> np.ndarray:
-        canvas = np.empty((*size, *image.shape[2:]), image.dtype)
-        canvas[:] = fill
-        canvas[top : top + image.shape[0], left : left + image.shape[1]] = image
-        return canvas

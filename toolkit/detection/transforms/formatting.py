@@ -22,12 +22,15 @@ _META_KEYS = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor", "f
 class PackDetInputs(BaseTransform):
     """Pack image and annotations for a detector.
 
-    Reads: `img`, `gt_bboxes`, `gt_bboxes_labels`, `gt_masks`, `gt_ignore_flags`, `gt_seg_map`, `proposals`
-    and `proposals_scores`, whichever there are, and `meta_keys`.
+    Reads: none.
+    Changes: none.
+    Writes: `inputs`, `data_samples`.
 
-    Returns `{'inputs': (3, H, W) tensor of the image's own dtype, 'data_samples': DetDataSample}`. Objects
-    whose ignore flag is set go to `ignored_instances`, the others to `gt_instances`. Pixels stay uint8:
-    channel order, normalising and padding are the data preprocessor's, on the device.
+    It packs what there is of `img`, `gt_bboxes`, `gt_bboxes_labels`, `gt_masks`, `gt_ignore_flags`,
+    `gt_seg_map` with `ignore_index`, `proposals` with `proposals_scores`, and the keys of `meta_keys`: into
+    `{'inputs': (3, H, W) tensor of the image's own dtype, 'data_samples': DetDataSample}`. Objects whose
+    ignore flag is set go to `ignored_instances`, the others to `gt_instances`. Pixels stay uint8: channel
+    order, normalising and padding are the data preprocessor's, on the device.
 
     Args:
         meta_keys: Keys that become metainfo of the data sample, where present.

@@ -20,8 +20,11 @@ DIRECTIONS = ("horizontal", "vertical", "diagonal")
 class Resize(BaseTransform):
     """Scale image, boxes, masks and semantic map.
 
-    Reads and changes: `img`, `gt_bboxes`, `gt_masks`, `gt_seg_map`, `homography_matrix`, whichever there are.
-    Writes: `img_shape` (h, w), `scale` (w, h) asked for, `scale_factor` (w, h) done, `keep_ratio`.
+    Reads: `img`.
+    Changes: `gt_bboxes`, `gt_masks`, `gt_seg_map`.
+    Writes: `img`, `img_shape`, `scale`, `scale_factor`, `keep_ratio`, `homography_matrix`.
+
+    `scale` (w, h) is what was asked for, `scale_factor` (w, h) what was done.
 
     Args:
         scale: (width, height) in pixels; a number stands for both. With `keep_ratio` the image becomes as
@@ -37,15 +40,13 @@ class Resize(BaseTransform):
     """
 
     reads: ClassVar[tuple[str, ...]] = ("img",)
+    changes: ClassVar[tuple[str, ...]] = ("gt_bboxes", "gt_masks", "gt_seg_map")
     writes: ClassVar[tuple[str, ...]] = (
         "img",
         "img_shape",
         "scale",
         "scale_factor",
         "keep_ratio",
-        "gt_bboxes",
-        "gt_masks",
-        "gt_seg_map",
         "homography_matrix",
     )
 
@@ -67,12 +68,16 @@ class Resize(BaseTransform):
         self.backend = backend
         self.interpolation = interpolation
 
+    def fitted(self, size: tuple[int, int], scale: tuple[int, int]) -> tuple[int, int]:
+        """(width, height) that an image of `size` (w, h) gets within `scale`, its aspect ratio kept."""
+        return rescale_size(size, scale)  # type: ignore[return-value]
+
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """The sample in its new size."""
         height, width = results["img"].shape[:2]
         # RandomResize and its kind set `scale` anew for every sample
         scale = tuple(self.scale) if self.scale is not None else _scaled((width, height), self.scale_factor)
-        new_w, new_h = size = rescale_size((width, height), scale) if self.keep_ratio else scale
+        new_w, new_h = size = self.fitted((width, height), scale) if self.keep_ratio else scale
         if size != (width, height):
             results["img"] = imresize(
                 results["img"], size, interpolation=self.interpolation, backend=self.backend
@@ -109,8 +114,11 @@ def _scaled(size: tuple[int, int], factor: Any) -> tuple[int, int]:
 class RandomFlip(BaseTransform):
     """Mirror image, boxes, masks and semantic map at random.
 
-    Reads and changes: `img`, `gt_bboxes`, `gt_masks`, `gt_seg_map`, `homography_matrix`, whichever there are.
-    Writes: `flip`, `flip_direction` (None where nothing was flipped).
+    Reads: `img`.
+    Changes: `gt_bboxes`, `gt_masks`, `gt_seg_map`, `homography_matrix`.
+    Writes: `img`, `flip`, `flip_direction`.
+
+    `flip_direction` is None where nothing was mirrored.
 
     Args:
         prob: Probability of a flip; among several directions it is shared evenly. A list gives each direction
@@ -122,15 +130,8 @@ class RandomFlip(BaseTransform):
     """
 
     reads: ClassVar[tuple[str, ...]] = ("img",)
-    writes: ClassVar[tuple[str, ...]] = (
-        "img",
-        "flip",
-        "flip_direction",
-        "gt_bboxes",
-        "gt_masks",
-        "gt_seg_map",
-        "homography_matrix",
-    )
+    changes: ClassVar[tuple[str, ...]] = ("gt_bboxes", "gt_masks", "gt_seg_map", "homography_matrix")
+    writes: ClassVar[tuple[str, ...]] = ("img", "flip", "flip_direction")
 
     def __init__(
         self, prob: float | Sequence[float] | None = None, direction: str | Sequence[str] = "horizontal"
@@ -196,8 +197,9 @@ def flip_boxes(boxes: np.ndarray, img_shape: tuple[int, int], direction: str) ->
 class Pad(BaseTransform):
     """Extend the image, masks and semantic map at the right and the bottom.
 
-    Reads and changes: `img`, `img_shape`, `gt_masks`, `gt_seg_map`, whichever there are.
-    Writes: `pad_shape`, `pad_fixed_size`, `pad_size_divisor`.
+    Reads: `img`.
+    Changes: `gt_masks`, `gt_seg_map`.
+    Writes: `img`, `img_shape`, `pad_shape`, `pad_fixed_size`, `pad_size_divisor`.
 
     Args:
         size: (width, height) to extend to.
@@ -212,14 +214,13 @@ class Pad(BaseTransform):
     """
 
     reads: ClassVar[tuple[str, ...]] = ("img",)
+    changes: ClassVar[tuple[str, ...]] = ("gt_masks", "gt_seg_map")
     writes: ClassVar[tuple[str, ...]] = (
         "img",
         "img_shape",
         "pad_shape",
         "pad_fixed_size",
         "pad_size_divisor",
-        "gt_masks",
-        "gt_seg_map",
     )
 
     def __init__(

@@ -2,45 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
-from toolkit.detection.masks import BitmapMasks
 from toolkit.detection.registry import TRANSFORMS
 from toolkit.detection.transforms.instances import keep_objects
+from toolkit.detection.transforms.mask_loading import load_masks
 from toolkit.transforms import BaseTransform, read_image
+from toolkit.utils.errors import ConfigError
 
 
 @TRANSFORMS.register_module()
 class LoadAnnotations(BaseTransform):
     """Make arrays of the `instances` that the dataset gave.
 
-    Reads: `instances` (a list of dicts with `bbox`, `bbox_label`, `ignore_flag` and `mask`), `ori_shape` or
-    `height` and `width` with masks, `seg_map_path` with a semantic map.
+    Reads: `instances`.
+    Changes: none.
+    Writes: `gt_bboxes`, `gt_bboxes_labels`, `gt_ignore_flags`, `gt_masks`, `gt_seg_map`, `ignore_index`.
 
-    Writes: `gt_bboxes` (N, 4) float32, `gt_bboxes_labels` (N,) int64, `gt_ignore_flags` (N,) bool,
-    `gt_masks` BitmapMasks, `gt_seg_map` (H, W) uint8.
+    `instances` is a list of dicts with `bbox`, `bbox_label`, `ignore_flag` and `mask`. With masks, the size
+    of
+    the image is that of `ori_shape`, or `height` and `width`; with a semantic map, `seg_map_path` names its
+    file and `label_map` says which of its values stands for which label.
 
-    A mask is a (H, W) bitmap, a list of polygons [x1, y1, x2, y2, …], or COCO's run lengths. An object whose
-    mask isn't any of these gets `ignore_flag` 1 and an empty mask.
+    A mask is a (H, W) bitmap, a list of polygons [x1, y1, x2, y2, …], or COCO's run lengths, compressed or
+    not. An object whose mask is none of these, or has no polygon of three points, gets `ignore_flag` 1 and an
+    empty mask.
 
     Args:
         with_mask: Whether to load masks.
-        poly2mask: Whether polygons become bitmaps; other masks don't exist yet.
+        poly2mask: Whether masks become bitmaps; if not, they are polygons, and objects with another kind of
+            mask are ignored.
         box_type: MMDetection's name of the class of boxes. Boxes are plain arrays here, whatever it says.
         reduce_zero_label: Whether label 0 of the semantic map is ignored and the others count from 0.
         ignore_index: What ignored pixels of the semantic map become.
         with_bbox: Whether to load boxes and ignore flags.
         with_label: Whether to load labels.
         with_seg: Whether to load the semantic map.
-        imdecode_backend: 'cv2'.
+        imdecode_backend: 'cv2' or 'pillow', for the semantic map.
+        file_client_args: The older spelling of `backend_args`.
         backend_args: Options for reading remote files.
 
     Raises:
-        ValueError: An option that isn't supported.
-        DataError: A semantic map can't be read.
+        ConfigError: An option that isn't supported.
+        DataError: A semantic map can't be read, or a mask isn't of the size of its image.
     """
 
     reads: ClassVar[tuple[str, ...]] = ("instances",)
@@ -50,6 +57,7 @@ class LoadAnnotations(BaseTransform):
         "gt_ignore_flags",
         "gt_masks",
         "gt_seg_map",
+        "ignore_index",
     )
 
     def __init__(
@@ -63,15 +71,16 @@ class LoadAnnotations(BaseTransform):
         with_label: bool = True,
         with_seg: bool = False,
         imdecode_backend: str = "cv2",
+        file_client_args: Mapping[str, Any] | None = None,
+        *,
         backend_args: Mapping[str, Any] | None = None,
     ) -> None:
-        if with_mask and not poly2mask:
-            raise ValueError("LoadAnnotations makes bitmaps of all masks: leave poly2mask=True.")
         if box_type not in ("hbox", None):
-            raise ValueError(f"LoadAnnotations got box_type={box_type!r}; boxes are 'hbox' (upright).")
-        if imdecode_backend != "cv2":
-            raise ValueError(
-                f"LoadAnnotations got imdecode_backend={imdecode_backend!r}; it decodes with 'cv2'."
+            raise ConfigError(f"LoadAnnotations got box_type={box_type!r}; boxes are 'hbox' (upright).")
+        if imdecode_backend not in ("cv2", "pillow"):
+            raise ConfigError(
+                f"LoadAnnotations got imdecode_backend={imdecode_backend!r}; it decodes with 'cv2' or "
+                "'pillow'."
             )
         self.with_mask = with_mask
         self.poly2mask = poly2mask
@@ -82,13 +91,13 @@ class LoadAnnotations(BaseTransform):
         self.with_label = with_label
         self.with_seg = with_seg
         self.imdecode_backend = imdecode_backend
-        self.backend_args = backend_args
+        self.backend_args = backend_args if backend_args is not None else file_client_args
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Add the arrays to `results`."""
         instances = results.get("instances", [])
         if self.with_mask:
-            results["gt_masks"] = self._masks(instances, results)
+            results["gt_masks"] = load_masks(instances, _shape_of(results), self.poly2mask, results)
         if self.with_bbox:
             boxes = [instance["bbox"] for instance in instances]
             results["gt_bboxes"] = np.asarray(boxes, np.float32).reshape(-1, 4)
@@ -100,53 +109,36 @@ class LoadAnnotations(BaseTransform):
             results["gt_ignore_flags"] = np.asarray(flags, bool)
         if self.with_seg and results.get("seg_map_path") is not None:
             results["gt_seg_map"] = self._seg_map(results)
+            results["ignore_index"] = self.ignore_index
         return results
 
-    def _masks(self, instances: Sequence[dict[str, Any]], results: Mapping[str, Any]) -> BitmapMasks:
-        height, width = results.get("ori_shape") or (results["height"], results["width"])
-        masks = []
-        for instance in instances:
-            mask = decode_mask(instance.get("mask"), height, width)
-            if mask is None:
-                instance["ignore_flag"] = 1
-                mask = np.zeros((height, width), np.uint8)
-            masks.append(mask)
-        return BitmapMasks(masks, height, width)
-
     def _seg_map(self, results: dict[str, Any]) -> np.ndarray:
-        seg_map = read_image(results["seg_map_path"], "unchanged", backend_args=self.backend_args).squeeze()
+        seg_map = read_image(
+            results["seg_map_path"], "unchanged", self.imdecode_backend, self.backend_args
+        ).squeeze()
         if self.reduce_zero_label:
             results["reduce_zero_label"] = True
             ignored = (seg_map == 0) | (seg_map == self.ignore_index)
             seg_map = np.where(ignored, self.ignore_index, seg_map - np.uint8(1)).astype(np.uint8)
-        results["ignore_index"] = self.ignore_index
+        if results.get("label_map") is not None:
+            renamed = seg_map.copy()
+            for old, new in results["label_map"].items():
+                renamed[seg_map == old] = new
+            seg_map = renamed
         return seg_map
 
 
-def decode_mask(mask: Any, height: int, width: int) -> np.ndarray | None:
-    """A (H, W) uint8 bitmap of a bitmap, of polygons or of COCO's run lengths; None of anything else."""
-    if isinstance(mask, np.ndarray):
-        return mask if mask.shape == (height, width) else None
-    from hotcoco import mask as coco_mask  # COCO's own raster rules, so that areas agree with its evaluation
-
-    if isinstance(mask, list):
-        polygons = [polygon for polygon in mask if len(polygon) >= 6 and len(polygon) % 2 == 0]
-        if not polygons:
-            return None
-        runs = coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
-    elif isinstance(mask, Mapping) and isinstance(mask.get("counts"), (list, str, bytes)) and "size" in mask:
-        counts_listed = isinstance(mask["counts"], list)
-        runs = coco_mask.frPyObjects(dict(mask), height, width) if counts_listed else dict(mask)
-    else:
-        return None
-    return np.asarray(coco_mask.decode(runs), np.uint8)
+def _shape_of(results: Mapping[str, Any]) -> tuple[int, int]:
+    return results.get("ori_shape") or (results["height"], results["width"])
 
 
 @TRANSFORMS.register_module()
 class FilterAnnotations(BaseTransform):
     """Leave out objects that are too small; drop the sample where none is left.
 
-    Reads: `gt_bboxes`, `gt_masks` with `by_mask`. Changes: all keys with one entry an object.
+    Reads: `gt_bboxes`.
+    Changes: `gt_bboxes_labels`, `gt_ignore_flags`, `gt_masks`, `gt_instances_ids`.
+    Writes: `gt_bboxes`.
 
     Args:
         min_gt_bbox_wh: A box must be wider and higher than this, in pixels.
@@ -161,7 +153,13 @@ class FilterAnnotations(BaseTransform):
     """
 
     reads: ClassVar[tuple[str, ...]] = ("gt_bboxes",)
-    writes: ClassVar[tuple[str, ...]] = ("gt_bboxes", "gt_bboxes_labels", "gt_ignore_flags", "gt_masks")
+    changes: ClassVar[tuple[str, ...]] = (
+        "gt_bboxes_labels",
+        "gt_ignore_flags",
+        "gt_masks",
+        "gt_instances_ids",
+    )
+    writes: ClassVar[tuple[str, ...]] = ("gt_bboxes",)
 
     def __init__(
         self,

@@ -29,7 +29,11 @@ class PhotoMetricDistortion(BaseTransform):
     The steps are SSD's: brightness, contrast (here or last), saturation, hue, contrast, order of channels.
     Liu et al., "SSD: Single Shot MultiBox Detector", ECCV 2016.
 
-    Reads and changes: `img`, BGR. A float image is treated as in MMDetection, without clipping. A uint8
+    Reads: `img`.
+    Changes: none.
+    Writes: `img`.
+
+    The image is BGR. A float image is treated as in MMDetection, without clipping. A uint8
     image stays uint8: it is computed the same way and rounded and clipped to 0..255 once, at the end.
 
     Args:

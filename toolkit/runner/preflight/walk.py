@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from toolkit.registry.arguments import accepted_by
@@ -60,7 +60,7 @@ class Walker:
                 self._bind(cfg, target, slot, path)
                 if self._on_class is not None:
                     self._on_class(cfg, path, target)
-            self._visit_values(cfg, slot, path)
+            self._visit_values(cfg, slot, path, getattr(target, "foreign_keys", ()))
 
     def _resolve(self, cfg: Mapping[str, Any], kind: Any, slot: Slot, path: str) -> Any | None:
         error: BuildError | None = None
@@ -77,7 +77,8 @@ class Walker:
         accepted = accepted_by(target)
         if not accepted.is_open:
             self.closed_paths.add(path)
-        given = [key for key in cfg if key not in ("type", "_scope_") and key not in slot.extra]
+        extra = {"type", "_scope_", *slot.extra.difference(accepted.names)}
+        given = [key for key in cfg if key not in extra]
         name = getattr(target, "__name__", str(target))
         for argument, sentence in accepted.problems(given, slot.supplied):
             is_missing = argument not in cfg
@@ -87,9 +88,12 @@ class Walker:
             message = f"{name} {sentence}{end} It takes: {accepted.describe()}"
             self._complain(cfg, "type" if is_missing else argument, path, message)
 
-    def _visit_values(self, cfg: Mapping[str, Any], context: Slot, path: str) -> None:
+    def _visit_values(
+        self, cfg: Mapping[str, Any], context: Slot, path: str, foreign: Collection[str] = ()
+    ) -> None:
         for key, value in cfg.items():
-            if key == "type":
+            # what a class hands on to another package has types of that package
+            if key == "type" or key in foreign:
                 continue
             ruled, slot = kind_of(context, str(key))
             place = f"{path}.{key}"
