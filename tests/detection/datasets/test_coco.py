@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import warnings
+import pickle
+import re
 from pathlib import Path
 
 import cv2
@@ -18,13 +19,13 @@ from toolkit.detection.datasets import CocoDataset
 from toolkit.detection.registry import DATASETS
 from toolkit.registry import DefaultScope
 from toolkit.runner.preflight import PreflightError, check
-from toolkit.utils import DataError
+from toolkit.utils import BuildError, DataError
 
 ROOT = Path(__file__).parents[3]
 NUCLEI = ROOT.parent / "shared" / "data" / "nuclei"
 FILTER = {"filter_empty_gt": True, "min_size": 32}
 TRIANGLE = [[10.0, 10.0, 30.0, 10.0, 10.0, 30.0]]
-RUNS = {"size": [40, 60], "counts": [0, 200, 2200]}
+RUNS = {"size": [60, 40], "counts": [0, 200, 2200]}
 
 
 def box(number, image, category, xywh, **more):
@@ -122,7 +123,7 @@ def test_filters_count_what_they_drop_and_are_for_training(zoo):
         zoo.build(filter_cfg={"filter_empty_gt": True, "min_size": 70})
 
 
-def test_objects_that_cannot_be_used_are_counted_and_named(zoo):
+def test_objects_that_cannot_be_used_are_counted_and_named(zoo, caplog):
     zoo.content["annotations"] += [
         box(11, 5, 2, [5, 5, 0.5, 9]),
         box(12, 5, 2, [5, 5, 9, 0]),
@@ -134,15 +135,14 @@ def test_objects_that_cannot_be_used_are_counted_and_named(zoo):
         box(17, 3, 90, [5, 5, 9, 9], ignore=1),
         box(18, 3, 7, [500, 5, 9, 9]),
     ]
-    words = (
-        r"leaves out 6 of the 13 objects of '.*ann.json'\. "
-        r"3 without area.*: 5.png \(annotation 11\), 5.png \(annotation 12\), 3.png \(annotation 13\); "
-        r"2 outside the image: 3.png \(annotation 14\), 3.png \(annotation 15\); "
-        r"1 of an image that isn't listed: image_id 77 \(annotation 16\)"
-    )
-    with pytest.warns(UserWarning, match=words):
-        dataset = zoo.build()
-    assert sorted(dataset.left_out.values()) == [1, 2, 3]
+    dataset = zoo.build()
+    assert sorted(dataset.faults.counts.values()) == [1, 2, 3]
+    (line,) = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert "finds 6 faults in " in line
+    assert "3 objects without area" in line
+    assert "5.png (annotation 11), 5.png (annotation 12), 3.png (annotation 13)" in line
+    assert "2 objects outside their image: 3.png (annotation 14), 3.png (annotation 15)" in line
+    assert "1 objects of an image that isn't listed: image_id 77 (annotation 16)" in line
     assert [len(dataset.get_data_info(i)["instances"]) for i in range(5)] == [2, 1, 0, 1, 0]
 
 
@@ -181,13 +181,13 @@ def test_a_class_that_is_not_there_is_named_with_the_nearest_and_what_is(zoo):
     assert joined.get_cat_ids(0) == [1]
 
 
-def test_a_class_without_any_object_is_warned_of(zoo):
+def test_a_class_without_any_object_is_warned_of(zoo, caplog):
     zoo.content["annotations"].pop()
-    with pytest.warns(UserWarning, match="no object of 1 of the 2 classes, .*: newt"):
-        zoo.build(classes=("newt", "cat"))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        zoo.build(classes=("newt", "cat"), test_mode=True)
+    zoo.build(classes=("newt", "cat"))
+    assert re.search("no object of 1 of the 2 classes, .*: newt", caplog.text)
+    caplog.clear()
+    zoo.build(classes=("newt", "cat"), test_mode=True)
+    assert not caplog.records
 
 
 def spoil(section, place, **changes):
@@ -205,17 +205,12 @@ def spoil(section, place, **changes):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (spoil("images", 1, id=5), "gives 1 ids to several images: 5"),
-        (spoil("annotations", 1, id=1), "gives 1 ids to several annotations: 1"),
         (spoil("categories", 1, id=2), "gives 1 ids to several categories: 2"),
         (spoil("categories", 1, name="cat"), r"2 categories named 'cat' \(ids 2, 90\)"),
         (spoil("images", 1, id=None), r"images\[1\] has no 'id'"),
         (spoil("images", 1, id=[1]), "neither a number nor a text"),
-        (spoil("images", 1, width=None), "image of id 3 needs file_name, height and width"),
         (spoil("categories", 1, name=None), r"categories\[1\] has no 'name'"),
         (spoil("annotations", 2, bbox=None), r"annotations\[2\] \(id 3\) has no 'bbox'"),
-        (spoil("annotations", 2, bbox=[1, 2, 3]), r"\(id 3\) has bbox=\[1, 2, 3\]"),
-        (spoil("annotations", 2, bbox=[1, 2, 3, float("nan")]), r"has bbox=\[1, 2, 3, nan\]"),
         (lambda content: content["annotations"].append(3), r"annotations\[5\] is a int"),
         (lambda content: content.pop("categories"), "isn't in COCO's format: .* holds annotations, images"),
     ],
@@ -224,6 +219,130 @@ def test_a_broken_file_is_explained(zoo, change, words):
     change(zoo.content)
     with pytest.raises(DataError, match=words):
         zoo.build()
+
+
+def segmentation(place, value):
+    return spoil("annotations", place, segmentation=value)
+
+
+def resize_file(zoo):
+    cv2.imwrite(str(zoo.root / "img" / "3.png"), np.zeros((30, 30, 3), np.uint8))
+
+
+# what is done to the data, what is said of it, images left, and objects of images 5 and 3 left
+BAD_INPUT = [
+    (spoil("images", 1, id=5), "2 images whose id another one has, too: 5.png (id 5), 3.png (id 5)", 3, None),
+    (spoil("images", 1, width=None), "1 images without file_name, or without height and width", 4, None),
+    (spoil("images", 1, file_name=None), "1 images without file_name", 4, None),
+    (spoil("annotations", 1, id=1), "1 objects whose id another one has, too, which are kept", 5, [2, 1]),
+    (
+        lambda content: content["annotations"].append(dict(content["annotations"][0])),
+        "1 objects that are listed twice: 5.png (annotation 1)",
+        5,
+        [2, 1],
+    ),
+    (spoil("annotations", 2, bbox=[1, 2, 3]), "isn't four finite numbers: 5.png (annotation 3)", 5, [1, 1]),
+    (spoil("annotations", 2, bbox=[1, 2, 3, float("nan")]), "isn't four finite numbers", 5, [1, 1]),
+    (spoil("annotations", 2, bbox=[3, 3, 0, 9]), "1 objects without area", 5, [1, 1]),
+    (spoil("annotations", 2, bbox=[60, 3, 9, 9]), "1 objects outside their image", 5, [1, 1]),
+    (spoil("annotations", 2, category_id=3), "1 objects of a category that isn't listed", 5, [1, 1]),
+    (spoil("annotations", 2, image_id=6), "1 objects of an image that isn't listed", 5, [1, 1]),
+    (segmentation(0, [[10, 10, 30, 10]]), "polygons of fewer than three points", 5, [2, 1]),
+    (segmentation(0, [[10, 10, 30, 10, 5]]), "polygons of fewer than three points", 5, [2, 1]),
+    (segmentation(0, [[0, 0, 9, 0, 9, float("inf")]]), "polygons of fewer than three", 5, [2, 1]),
+    (segmentation(0, ["abcdef"]), "polygons of fewer than three points", 5, [2, 1]),
+    (segmentation(0, {"size": [40, 61], "counts": [2440]}), "run lengths of another size", 5, [2, 1]),
+    (segmentation(0, {"size": [40, 60], "counts": [2399]}), "run lengths of another size", 5, [2, 1]),
+    (segmentation(0, {"size": [40, 60], "counts": [2500, -100]}), "run lengths of another size", 5, [2, 1]),
+    (segmentation(0, {"size": [40, 60], "counts": "P"}), "neither polygons nor run lengths", 5, [2, 1]),
+    (segmentation(0, {"counts": "q"}), "neither polygons nor run lengths", 5, [2, 1]),
+    (segmentation(0, 7), "neither polygons nor run lengths", 5, [2, 1]),
+    (resize_file, "(30x30, annotated 40x60)", 4, None),
+]
+
+
+@pytest.mark.parametrize(("change", "words", "images", "objects"), BAD_INPUT)
+def test_bad_input_is_skipped_or_refused_as_the_policy_says(zoo, caplog, change, words, images, objects):
+    if change is resize_file:
+        zoo.write()
+        zoo.write = lambda: (Zoo.write(zoo), resize_file(zoo))
+    else:
+        change(zoo.content)
+    dataset = zoo.build()
+    assert words in caplog.text
+    assert dataset.faults.counts.total() == len(re.findall(r"\((?:id|annotation|\d+x)", caplog.text))
+    assert len(dataset) == images
+    if objects is not None:
+        assert [len(dataset.get_data_info(i)["instances"]) for i in range(2)] == objects
+        has_mask = "mask" in dataset.get_data_info(0)["instances"][0]
+        assert has_mask == ("polygons" not in words and "run lengths" not in words)
+    with pytest.raises(DataError, match=r"on_bad_sample='error'") as caught:
+        zoo.build(on_bad_sample="error")
+    assert words in str(caught.value)
+
+
+def test_a_sound_polygon_stays_where_another_one_is_bad(zoo):
+    zoo.content["annotations"][0]["segmentation"] = [[1, 1, 2, 2], *TRIANGLE]
+    dataset = zoo.build()
+    assert dataset.get_data_info(0)["instances"][0]["mask"] == TRIANGLE
+    assert dataset.faults.counts.total() == 1
+
+
+def test_a_sound_file_has_no_fault(zoo, caplog):
+    assert len(zoo.build(on_bad_sample="error")) == 5
+    assert not caplog.records
+    with pytest.raises(BuildError, match="'eror' is unknown; did you mean 'error'"):
+        zoo.build(on_bad_sample="eror")
+
+
+def test_a_long_report_goes_to_the_log_file(zoo, caplog):
+    zoo.content["annotations"] += [box(100 + n, 5, 2, [5, 5, 0, 9]) for n in range(9)]
+    with caplog.at_level("INFO", logger="toolkit"):
+        zoo.build()
+    (short, long) = [record for record in caplog.records if "annotation 100" in record.message]
+    assert "annotation 104), …" in short.message
+    assert "annotation 108" not in short.message
+    assert long.file_only
+    assert long.message.count("\n") == 9
+
+
+@pytest.mark.parametrize("policy", ["skip", "error"])
+def test_in_a_large_set_an_image_of_another_size_is_found_when_it_is_loaded(zoo, caplog, monkeypatch, policy):
+    monkeypatch.setattr("toolkit.detection.datasets.base.SIZES_UP_TO", 0)
+    zoo.write()
+    zoo.write = lambda: (Zoo.write(zoo), resize_file(zoo))
+    pipeline = [{"type": "LoadImageFromFile"}]
+    dataset = zoo.build(pipeline=pipeline, on_bad_sample=policy)
+    assert len(dataset) == 5
+    assert dataset[0]["img_id"] == 5
+    if policy == "error":
+        with pytest.raises(DataError, match=r"3.png' is 30x30, but annotated as 40x60"):
+            dataset[1]
+    else:
+        assert dataset[1]["img_id"] != 3
+        assert "30x30, but annotated as 40x60" in caplog.text
+        with pytest.raises(DataError, match="30x30"):
+            zoo.build(pipeline=pipeline, test_mode=True)[1]
+
+
+def test_an_image_that_is_turned_by_its_exif_data_has_the_size_that_opencv_reads(zoo, tmp_path):
+    from PIL import Image
+
+    zoo.content["images"][1]["file_name"] = "3.jpg"
+    zoo.write()
+    turned = Image.new("RGB", (60, 40))
+    exif = turned.getexif()
+    exif[0x0112] = 6
+
+    def write():
+        Zoo.write(zoo)
+        turned.save(zoo.root / "img" / "3.jpg", exif=exif)
+
+    zoo.write = write
+    assert len(zoo.build(on_bad_sample="error")) == 5
+    as_stored = [{"type": "LoadImageFromFile", "color_type": "color_ignore_orientation"}]
+    with pytest.raises(DataError, match="60x40, annotated 40x60"):
+        zoo.build(on_bad_sample="error", pipeline=as_stored)
 
 
 def test_objects_may_be_numbered_anew_in_each_image_where_a_subclass_says_so(zoo):
@@ -306,3 +425,19 @@ def test_nothing_but_the_data_is_missing_from_the_coco_configs(depth):
         "val_evaluator.ann_file",
         "train_dataloader.dataset.data_root",
     }
+
+
+def test_a_file_of_proposals_is_added_by_folder_and_name(zoo):
+    proposals = {
+        f"img/{n}.png": {"bboxes": np.full((2, 4), n), "scores": np.ones(2)} for n in (3, 4, 5, 8, 9)
+    }
+    zoo.write()
+    (zoo.root / "proposals.pkl").write_bytes(pickle.dumps(proposals))
+    dataset = zoo.build(proposal_file="proposals.pkl")
+    assert dataset.get_data_info(1)["proposals"]["bboxes"].tolist() == [[3] * 4] * 2
+    del proposals["img/9.png"]
+    (zoo.root / "proposals.pkl").write_bytes(pickle.dumps(proposals))
+    with pytest.raises(DataError, match=r"none for 1 of the 5 images: .*9.png"):
+        zoo.build(proposal_file="proposals.pkl")
+    with pytest.raises(DataError, match=r"'proposal.pkl'; did you mean 'proposals.pkl'"):
+        zoo.build(proposal_file="proposal.pkl")

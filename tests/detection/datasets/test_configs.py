@@ -10,7 +10,9 @@ import torch
 
 from toolkit.config import Config
 from toolkit.dataset import build_dataloader
+from toolkit.detection.registry import METRICS
 from toolkit.registry import DefaultScope
+from toolkit.utils import DataError
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 BCCD = CONFIGS.parents[1] / "shared" / "data" / "BCCD"
@@ -112,3 +114,24 @@ def test_the_blood_cells_are_read_and_augmented():
     boxes = np.concatenate([sample.gt_instances.bboxes for sample in batch["data_samples"]])
     assert (boxes[:, 2] <= 320).all()
     assert (boxes[:, 3] <= 240).all()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "cityscapes_detection",
+        "cityscapes_instance",
+        "lvis_v0.5_instance",
+        "lvis_v1_instance",
+        "objects365v1_detection",
+        "objects365v2_detection",
+    ],
+)
+def test_nothing_but_the_data_is_missing_from_the_configs_of_large_sets(name):
+    cfg = Config.fromfile(CONFIGS / "_base_" / "datasets" / f"{name}.py")
+    for split in ("train", "val", "test"):
+        with pytest.raises(DataError, match=r"The annotation file 'data/.*\.json' doesn't exist"):
+            loader_of(cfg, split)
+    evaluators = cfg.val_evaluator if isinstance(cfg.val_evaluator, list) else [cfg.val_evaluator]
+    with pytest.raises(DataError, match=r"The annotation file 'data/.*\.json' doesn't exist"):
+        METRICS.build(evaluators[0].to_dict())

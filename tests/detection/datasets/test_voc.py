@@ -6,6 +6,8 @@ import os
 import time
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from toolkit.detection.datasets import VOCDataset
@@ -174,3 +176,22 @@ def test_real_files_are_read_in_no_time():
         for label in dataset.get_cat_ids(index):
             counts[label] += 1
     assert counts == [3350, 301, 292]
+
+
+def test_bad_input_is_skipped_or_refused_as_the_policy_says(make_voc, caplog):
+    voc = make_voc()
+    voc.add("a", [("cat", (5, 5, 5, 9), False), ("cat", (61, 5, 70, 9), False), ("cat", (5, 5, 9, 9), False)])
+    voc.add("b", [("cat", (5, 5, 9, 9), False)])
+    cv2.imwrite(str(voc.root / "VOC2007" / "JPEGImages" / "b.jpg"), np.zeros((9, 9, 3), np.uint8))
+    voc.list("trainval", "a", "b", "a")
+    arguments = voc.config(metainfo={"classes": ("cat",)})
+    dataset = VOCDataset(**arguments)
+    assert [info["img_id"] for info in dataset.data_list] == ["a"]
+    assert [one["ignore_flag"] for one in dataset.get_data_info(0)["instances"]] == [1, 0]
+    for words in (
+        "finds 4 faults", "1 boxes without area", "a.xml: (4, 4, 4, 8)", "1 objects outside their image",
+        "a.xml: (60, 4, 69, 8)", "1 images that are listed twice: a", "b.jpg (9x9, annotated 60x40)",
+    ):  # fmt: skip
+        assert words in caplog.text
+    with pytest.raises(DataError, match="finds 4 faults"):
+        VOCDataset(**arguments, on_bad_sample="error")

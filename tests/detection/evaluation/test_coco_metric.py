@@ -9,6 +9,7 @@ import logging
 import math
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -198,15 +199,71 @@ def test_every_backend_gives_the_same(write, backend):
         assert 0.1 < stats[0] < 0.9
 
 
+def nuclei_like(content: dict, seed: int, images: int) -> tuple[dict, list[dict]]:
+    """Some images of a file with masks, a few objects made crowds and an image emptied, and detections.
+
+    Detections are the objects' masks moved, grown or shrunk, some left out and some of nothing.
+    """
+    rng = np.random.RandomState(seed)
+    kept = content["images"][:images]
+    by_image: dict = {image["id"]: [] for image in kept}
+    for one in content["annotations"]:
+        if one["image_id"] in by_image:
+            by_image[one["image_id"]].append({**one, "iscrowd": int(one["iscrowd"] or rng.rand() < 0.08)})
+    by_image[kept[1]["id"]] = []
+    content = {**content, "images": kept, "annotations": [one for own in by_image.values() for one in own]}
+    truth = COCO()
+    truth.dataset = {"info": {}, **content}
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth.createIndex()
+    samples = []
+    for place, image in enumerate(kept):
+        bitmaps = [
+            perturbed_mask(truth.annToMask(one), rng) for one in by_image[image["id"]] if rng.rand() < 0.9
+        ]
+        bitmaps += [perturbed_mask(bitmap, rng) for bitmap in bitmaps if rng.rand() < 0.1]
+        bitmaps += [np.roll(bitmap, 40, 1) for bitmap in bitmaps[:2]]
+        if place == 2:
+            bitmaps = []
+        samples.append(mask_sample(image, bitmaps, rng))
+    return content, samples
+
+
+def perturbed_mask(bitmap, rng):
+    kernel = np.ones(rng.randint(1, 4, 2), np.uint8)
+    changed = (cv2.dilate if rng.rand() < 0.5 else cv2.erode)(bitmap, kernel)
+    return np.roll(changed, rng.randint(-2, 3, 2), (0, 1))
+
+
+def mask_sample(image, bitmaps, rng):
+    size = (image["height"], image["width"])
+    masks = np.asarray(bitmaps, bool).reshape(-1, *size)
+    boxes = [
+        (x, y, x + w, y + h) for x, y, w, h in (cv2.boundingRect(mask.astype(np.uint8)) for mask in masks)
+    ]
+    element = DetDataSample(metainfo={"img_id": image["id"], "ori_shape": size})
+    element.pred_instances = InstanceData(
+        bboxes=torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
+        labels=torch.zeros(len(masks), dtype=torch.int64),
+        scores=torch.tensor(rng.randint(0, 60, len(masks)) / 60, dtype=torch.float32),
+        masks=torch.from_numpy(masks),
+    )
+    return element.to_dict()
+
+
 @pytest.mark.skipif(not NUCLEI.is_dir(), reason="the nuclei data set is not beside the repository")
-def test_real_annotations_agree_with_pycocotools():
-    path = NUCLEI / "annotations" / "instances_val.json"
-    content = json.loads(path.read_text())
-    samples = perturbed(content, 3, classes=("nucleus",), shift=3)
-    values = evaluate(samples, classes=("nucleus",), ann_file=str(path), metric_items=[*STATS, *RECALLS])
-    stats, _ = referee(content, samples, classes=("nucleus",))
-    assert [values[f"coco/bbox_{name}"] for name in (*STATS, *RECALLS)] == exactly(stats)
-    assert 0.1 < stats[0] < 0.9
+@pytest.mark.parametrize("seed", [3, 4])
+def test_real_annotations_agree_with_pycocotools(write, seed):
+    whole = json.loads((NUCLEI / "annotations" / "instances_val.json").read_text())
+    content, samples = nuclei_like(whole, seed, 20)
+    assert any(one["iscrowd"] for one in content["annotations"])
+    items = [*STATS, *RECALLS]
+    metric = ["bbox", "segm"]
+    values = evaluate(samples, ("nucleus",), ann_file=write(content), metric=metric, metric_items=items)
+    for kind in metric:
+        stats, _ = referee(content, samples, kind, classes=("nucleus",))
+        assert [values[f"coco/{kind}_{name}"] for name in items] == exactly(stats)
+        assert 0.1 < stats[0] < 0.9
 
 
 @pytest.mark.parametrize("backend", ["hotcoco", "pycocotools"])
@@ -339,6 +396,21 @@ def test_ids_may_be_names(write):
     for sample in samples:
         sample["img_id"] = f"i{sample['img_id']}"
     assert evaluate(samples, ann_file=write(content)) == exactly(expected)
+
+
+def test_objects_whose_mask_cannot_be_used_are_left_out_of_segm(write, log):
+    content = make_content(8, masks=True)
+    samples = perturbed(content, 9, masks=True)
+    (bad, also_bad) = [one for one in content["annotations"] if not one["iscrowd"]][:2]
+    less = {**content, "annotations": [one for one in content["annotations"] if one not in (bad, also_bad)]}
+    bad["segmentation"], also_bad["segmentation"] = (
+        [[1, 2, 3, 4]],
+        {**also_bad["segmentation"], "size": [9, 9]},
+    )
+    values = evaluate(samples, ann_file=write(content), metric=["bbox", "segm"])
+    assert f"left out of 'segm': ids {bad['id']}, {also_bad['id']}" in log.text
+    assert values["coco/segm_mAP"] == exactly(referee(less, samples, "segm")[0][0])
+    assert values["coco/bbox_mAP"] == exactly(referee(content, samples)[0][0])
 
 
 def test_fast_recall_takes_no_account_of_classes_and_crowds(write):

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import warnings
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from toolkit.detection.datasets.base import BaseDetDataset
-from toolkit.detection.datasets.coco_format import CocoFile, category_ids, read_coco_file, shown
+from toolkit.detection.datasets.coco_format import CocoFile, category_ids, place_of, read_coco_file
+from toolkit.detection.datasets.faults import shown
+from toolkit.detection.datasets.segmentations import usable_mask
 from toolkit.detection.registry import DATASETS
 from toolkit.fileio import join_path
-from toolkit.utils import DataError
+
+logger = logging.getLogger("toolkit")
 
 CLASSES = (
     "person", "bicycle", "car", "motorcycle", "airplane",
@@ -51,13 +53,15 @@ PALETTE = [
     (65, 70, 15), (127, 167, 115), (59, 105, 106), (142, 108, 45), (196, 172, 0),
     (95, 54, 80), (128, 76, 255), (201, 57, 1), (246, 0, 122), (191, 162, 208),
 ]  # fmt: skip
-_FIX = (
+CLASSES_FIX = (
     "Set metainfo=dict(classes=(…)) on the train, val and test dataset, or allow_missing_classes=True if "
     "other data have the class."
 )
-_OUTSIDE = "outside the image"
-_TINY = "without area, or with a side below one pixel"
-_STRAY = "of an image that isn't listed"
+OUTSIDE = "objects outside their image"
+TINY = "objects without area, or with a side below one pixel"
+STRAY = "objects of an image that isn't listed"
+UNKNOWN_CATEGORY = "objects of a category that isn't listed"
+NO_SIZE = "images without file_name, or without height and width in pixels"
 
 
 @DATASETS.register_module()
@@ -65,11 +69,15 @@ class CocoDataset(BaseDetDataset):
     """Images with boxes and masks, described by one JSON file in COCO's format.
 
     A sample's label is the place of its category's name in `metainfo['classes']`, in whatever order the user
-    gives them and whatever the ids in the file. Objects of other categories are left out. So are those
-    marked `ignore` and those that can't be trained on: outside their image, without area, or less than a
-    pixel wide or high. The latter are counted in `left_out` and reported with their files. Crowds get
-    `ignore_flag=1`: they neither train nor count. Each object keeps its `area` as the file states it, and
-    polygons or run lengths as `mask`.
+    gives them and whatever the ids in the file. Objects of other categories are left out, and so are those
+    marked `ignore`. Crowds get `ignore_flag=1`: they neither train nor count. Each object keeps its `area` as
+    the file states it, and polygons or run lengths as `mask`.
+
+    What can't be used is counted in `faults`, with its files, and left out or refused as `on_bad_sample`
+    says: objects without area (a side below one pixel), outside their image, without a proper bbox, listed
+    twice, or of an image or a category that isn't listed; images whose id is given twice, or whose size isn't
+    that of their file. Polygons of fewer than three points and run lengths of another size than the image are
+    taken from their object, which keeps its box.
 
     Lin et al., "Microsoft COCO: Common Objects in Context", ECCV 2014.
 
@@ -82,12 +90,13 @@ class CocoDataset(BaseDetDataset):
             `metainfo=dict(classes=(…))` names the classes, COCO's 80 where it isn't given.
 
     Raises:
-        DataError: The file is missing or isn't in COCO's format, gives an id twice, or lacks a class.
+        DataError: The file is missing, isn't in COCO's format or lacks a class; or it has faults, and
+            `on_bad_sample='error'`.
 
     Attributes:
         cat_ids: Category ids in the order of the classes (None for one that the file lacks).
         cat2label: Label by category id.
-        left_out: How many objects of the classes can't be used, by reason.
+        faults: What is wrong with the file.
 
     Examples:
         >>> dict(type='CocoDataset', data_root='data/coco/',
@@ -111,32 +120,49 @@ class CocoDataset(BaseDetDataset):
         self.allow_missing_classes = allow_missing_classes
         self.cat_ids: list[Any] = []
         self.cat2label: dict[Any, int] = {}
-        self.left_out: Counter[str] = Counter()
-        self._examples: dict[str, list[str]] = {}
         super().__init__(*args, **kwargs)
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """Read the annotation file: a sample for each of its images, in its order."""
-        file = read_coco_file(self.ann_file, self.backend_args, unique_annotation_ids=self.ANN_ID_UNIQUE)
-        classes = self._metainfo["classes"]
-        self.cat_ids = category_ids(file, classes, _FIX, missing_ok=self.allow_missing_classes)
+        file = read_coco_file(
+            self.ann_file,
+            self.backend_args,
+            faults=self.faults,
+            unique_annotation_ids=self.ANN_ID_UNIQUE,
+        )
+        self.cat_ids = self.find_categories(file)
         self.cat2label = {number: label for label, number in enumerate(self.cat_ids) if number is not None}
-        self.left_out.clear()
-        self._examples.clear()
         objects: dict[Any, list[dict[str, Any]]] = {img_id: [] for img_id in file.images}
         for annotation in file.annotations:
-            if annotation["image_id"] in objects:
-                objects[annotation["image_id"]].append(annotation)
+            if annotation["image_id"] not in objects:
+                self.faults.note(STRAY, place_of(annotation, file.images))
+            elif annotation["category_id"] not in file.categories:
+                self.faults.note(UNKNOWN_CATEGORY, place_of(annotation, file.images))
             else:
-                self._leave_out(_STRAY, annotation, f"image_id {annotation['image_id']!r}")
-        data_list = [
+                objects[annotation["image_id"]].append(annotation)
+        parsed = (
             self.parse_data_info(
                 {"raw_img_info": {**image, "img_id": img_id}, "raw_ann_info": objects[img_id]}
             )
             for img_id, image in file.images.items()
-        ]
-        self._report(file)
+        )
+        data_list = [info for info in parsed if info]
+        self._report_absent_classes(file)
         return data_list
+
+    def find_categories(self, file: CocoFile) -> list[Any]:
+        """The category id of each class, None for one that the file lacks.
+
+        Raises:
+            DataError: It lacks one, and `allow_missing_classes` isn't set.
+        """
+        return category_ids(
+            file, self._metainfo["classes"], CLASSES_FIX, missing_ok=self.allow_missing_classes
+        )
+
+    def file_name(self, image: Mapping[str, Any]) -> str:
+        """The path of an image below its folder, from the image's entry of the file."""
+        return image["file_name"]
 
     def parse_data_info(self, raw_data_info: dict[str, Any]) -> dict[str, Any]:
         """The sample of one image.
@@ -144,15 +170,16 @@ class CocoDataset(BaseDetDataset):
         Args:
             raw_data_info: `raw_img_info`, the image's entry of the file with its `img_id`, and
                 `raw_ann_info`, the list of its annotations.
+
+        Returns:
+            The sample; an empty dict where the entry can't be used.
         """
         image = raw_data_info["raw_img_info"]
         try:
-            name, height, width = image["file_name"], int(image["height"]), int(image["width"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise DataError(
-                f"{self.ann_file!r}: the image of id {image['img_id']!r} needs file_name, height and width, "
-                f"in pixels; it has {image!r}."
-            ) from error
+            name, height, width = self.file_name(image), int(image["height"]), int(image["width"])
+        except (KeyError, TypeError, ValueError):
+            self.faults.note(NO_SIZE, f"{image.get('file_name')} (id {image['img_id']})")
+            return {}
         found = (self._instance(one, name, height, width) for one in raw_data_info["raw_ann_info"])
         return {
             "img_id": image["img_id"],
@@ -180,11 +207,12 @@ class CocoDataset(BaseDetDataset):
             return None
         x, y, w, h = annotation["bbox"]
         area = annotation.get("area", w * h)
+        where = f"{name} (annotation {annotation.get('id')})"
         if w < 1 or h < 1 or area <= 0:
-            self._leave_out(_TINY, annotation, name)
+            self.faults.note(TINY, where)
             return None
         if min(x + w, width) <= max(x, 0) or min(y + h, height) <= max(y, 0):
-            self._leave_out(_OUTSIDE, annotation, name)
+            self.faults.note(OUTSIDE, where)
             return None
         instance = {
             "bbox": [x, y, x + w, y + h],
@@ -193,32 +221,21 @@ class CocoDataset(BaseDetDataset):
             "area": area,
         }
         if annotation.get("segmentation"):
-            instance["mask"] = annotation["segmentation"]
+            mask, reason = usable_mask(annotation["segmentation"], height, width)
+            if mask is not None:
+                instance["mask"] = mask
+            if reason is not None:
+                self.faults.note(reason, where)
         return instance
 
-    def _leave_out(self, reason: str, annotation: Mapping[str, Any], where: str) -> None:
-        self.left_out[reason] += 1
-        self._examples.setdefault(reason, []).append(f"{where} (annotation {annotation.get('id')})")
-
-    def _report(self, file: CocoFile) -> None:
-        """Say which objects were left out, and which classes have none to train on."""
-        if self.left_out:
-            reasons = "; ".join(
-                f"{count} {reason}: {shown(self._examples[reason], count)}"
-                for reason, count in self.left_out.most_common()
-            )
-            warnings.warn(
-                f"{type(self).__name__} leaves out {self.left_out.total()} of the {len(file.annotations)} "
-                f"objects of {file.path!r}. {reasons}",
-                stacklevel=2,
-            )
+    def _report_absent_classes(self, file: CocoFile) -> None:
+        """Say which classes have no object to train on."""
         if self.test_mode:
             return
         present = {annotation["category_id"] for annotation in file.annotations}
         names = [file.categories[number] for number in self.cat2label if number not in present]
         if names:
-            warnings.warn(
+            logger.warning(
                 f"{file.path!r} has no object of {len(names)} of the {len(self.cat_ids)} classes, which "
-                f"can't be learnt from it: {shown(names, len(names))}",
-                stacklevel=2,
+                f"can't be learnt from it: {shown(names, len(names))}"
             )

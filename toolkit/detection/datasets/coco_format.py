@@ -8,11 +8,16 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from toolkit.detection.datasets.faults import Faults, shown
 from toolkit.detection.datasets.files import read_bytes
 from toolkit.utils import DataError, did_you_mean
 
 _SHOWN = 5
 _SHOWN_CATEGORIES = 30
+AMBIGUOUS_IMAGES = "images whose id another one has, too"
+BAD_BOXES = "objects whose bbox isn't four finite numbers"
+COPIES = "objects that are listed twice"
+SHARED_IDS = "objects whose id another one has, too, which are kept"
 
 
 class CocoFile(NamedTuple):
@@ -22,32 +27,94 @@ class CocoFile(NamedTuple):
     images: dict[Any, dict[str, Any]]  # by id, in the file's order
     annotations: list[dict[str, Any]]
     categories: dict[Any, str]  # names by id, in the file's order
+    category_entries: dict[Any, dict[str, Any]]  # by id, as the file has them
 
 
 def read_coco_file(
-    path: str, backend_args: Mapping[str, Any] | None = None, *, unique_annotation_ids: bool = True
+    path: str,
+    backend_args: Mapping[str, Any] | None = None,
+    *,
+    faults: Faults | None = None,
+    unique_annotation_ids: bool = True,
 ) -> CocoFile:
     """Read an annotation file (`instances_*.json`, or `image_info_*.json`, which has no annotations).
+
+    Images that share an id are left out, since nobody can tell whose the objects are, and so are these; so
+    are objects without a usable box, and exact copies of others.
 
     Args:
         path: A local path or a URL that fsspec understands.
         backend_args: Options of the fsspec file system.
-        unique_annotation_ids: Whether two annotations of the same id are an error.
+        faults: Takes note of what is left out.
+        unique_annotation_ids: Whether two annotations of the same id are a fault.
 
     Raises:
-        DataError: The file is missing, isn't in COCO's format, or gives an id twice.
+        DataError: The file is missing, or isn't in COCO's format.
     """
+    faults = Faults() if faults is None else faults
     content = _parse(path, read_bytes(path, "annotation file", backend_args))
     for place, annotation in enumerate(content["annotations"]):
         _check_annotation(path, place, annotation)
-    _refuse_duplicates(path, "images", (image["id"] for image in content["images"]))
-    _refuse_duplicates(path, "categories", (category["id"] for category in content["categories"]))
-    if unique_annotation_ids:
-        ids = (annotation["id"] for annotation in content["annotations"] if "id" in annotation)
-        _refuse_duplicates(path, "annotations", ids)
-    images = {image["id"]: image for image in content["images"]}
+    repeated = _repeated(path, "categories", (category["id"] for category in content["categories"]))
+    if repeated:
+        raise DataError(
+            f"{path!r} gives {len(repeated)} ids to several categories: {shown(repeated, len(repeated))}. "
+            "Each needs an id of its own."
+        )
+    ambiguous = set(_repeated(path, "images", (image["id"] for image in content["images"])))
+    for image in content["images"]:
+        if image["id"] in ambiguous:
+            faults.note(AMBIGUOUS_IMAGES, f"{image.get('file_name')} (id {image['id']})")
+    images = {image["id"]: image for image in content["images"] if image["id"] not in ambiguous}
     names = {category["id"]: str(category["name"]) for category in content["categories"]}
-    return CocoFile(path, images, content["annotations"], names)
+    annotations = [one for one in content["annotations"] if one["image_id"] not in ambiguous]
+    annotations = _with_boxes(annotations, images, faults)
+    if unique_annotation_ids:
+        annotations = _without_copies(path, annotations, images, faults)
+    entries = {category["id"]: category for category in content["categories"]}
+    return CocoFile(path, images, annotations, names, entries)
+
+
+def place_of(annotation: Mapping[str, Any], images: Mapping[Any, Mapping[str, Any]]) -> str:
+    """Where an object is, for reports: its image's file and its id."""
+    image = images.get(annotation["image_id"])
+    name = f"image_id {annotation['image_id']!r}" if image is None else image.get("file_name")
+    return f"{name} (annotation {annotation.get('id')})"
+
+
+def _with_boxes(
+    annotations: list[dict[str, Any]], images: Mapping[Any, Mapping[str, Any]], faults: Faults
+) -> list[dict[str, Any]]:
+    usable = []
+    for annotation in annotations:
+        box = annotation["bbox"]
+        if isinstance(box, list) and len(box) == 4 and all(map(_is_finite, box)):
+            usable.append(annotation)
+        else:
+            faults.note(BAD_BOXES, place_of(annotation, images))
+    return usable
+
+
+def _without_copies(
+    path: str, annotations: list[dict[str, Any]], images: Mapping[Any, Mapping[str, Any]], faults: Faults
+) -> list[dict[str, Any]]:
+    """Leave out exact copies of objects, and note those that share nothing but the id."""
+    repeated = set(_repeated(path, "annotations", (one["id"] for one in annotations if "id" in one)))
+    if not repeated:
+        return annotations
+    kept, seen = [], dict[Any, list[dict[str, Any]]]()
+    for annotation in annotations:
+        number = annotation.get("id")
+        if number in repeated:
+            before = seen.setdefault(number, [])
+            is_copy = annotation in before
+            if before:
+                faults.note(COPIES if is_copy else SHARED_IDS, place_of(annotation, images))
+            if is_copy:
+                continue
+            before.append(annotation)
+        kept.append(annotation)
+    return kept
 
 
 def category_ids(file: CocoFile, classes: Sequence[str], fix: str, missing_ok: bool = False) -> list[Any]:
@@ -78,12 +145,6 @@ def category_ids(file: CocoFile, classes: Sequence[str], fix: str, missing_ok: b
     return [named[name][0] if name in named else None for name in classes]
 
 
-def shown(items: Iterable[Any], total: int) -> str:
-    """The first of `total` items, as text."""
-    first = [str(item) for _, item in zip(range(_SHOWN), items, strict=False)]
-    return ", ".join(first) + (", …" if total > len(first) else "")
-
-
 def _parse(path: str, text: bytes) -> dict[str, Any]:
     try:
         content = json.loads(text)
@@ -105,18 +166,13 @@ def _parse(path: str, text: bytes) -> dict[str, Any]:
     return content
 
 
-def _refuse_duplicates(path: str, section: str, ids: Iterable[Any]) -> None:
+def _repeated(path: str, section: str, ids: Iterable[Any]) -> list[Any]:
+    """The ids that occur several times."""
     try:
         counts = Counter(ids)
     except TypeError as error:
         raise DataError(f"{path!r}: an id in {section!r} is neither a number nor a text.") from error
-    if len(counts) == counts.total():
-        return
-    twice = [number for number, count in counts.items() if count > 1]
-    raise DataError(
-        f"{path!r} gives {len(twice)} ids to several {section}: {shown(twice, len(twice))}. Each needs an id "
-        "of its own; files that were joined have to be numbered anew."
-    )
+    return [number for number, count in counts.items() if count > 1]
 
 
 def _check_annotation(path: str, place: int, annotation: Any) -> None:
@@ -128,12 +184,6 @@ def _check_annotation(path: str, place: int, annotation: Any) -> None:
                 f"{path!r}: annotations[{place}] (id {annotation.get('id')}) has no {key!r}; it has "
                 f"{', '.join(sorted(annotation))}. An object has image_id, category_id and bbox."
             )
-    box = annotation["bbox"]
-    if not (isinstance(box, list) and len(box) == 4 and all(map(_is_finite, box))):
-        raise DataError(
-            f"{path!r}: annotations[{place}] (id {annotation.get('id')}) has bbox={box!r}; it is [x, y, "
-            "width, height] in pixels."
-        )
 
 
 def _is_finite(value: Any) -> bool:

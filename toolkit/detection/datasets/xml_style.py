@@ -19,6 +19,10 @@ from toolkit.utils import DataError, did_you_mean, nearest
 
 logger = logging.getLogger(__name__)
 
+WITHOUT_AREA = "boxes without area, which are ignored"
+OUTSIDE = "objects outside their image"
+LISTED_TWICE = "images that are listed twice"
+
 
 @DATASETS.register_module()
 class XMLDataset(BaseDetDataset):
@@ -29,8 +33,11 @@ class XMLDataset(BaseDetDataset):
     `{data_root}/VOC2007/Annotations/000005.xml`.
 
     Coordinates in the files count from 1, as VOC's do, and come out counted from 0. Objects marked
-    `difficult` get `ignore_flag=1`: they neither train nor count. So do boxes without area, which are
-    reported. Objects of other classes are left out.
+    `difficult` get `ignore_flag=1`: they neither train nor count. Objects of other classes are left out.
+
+    What can't be used is counted in `faults`, with its files, and refused where `on_bad_sample='error'`. With
+    'skip', boxes without area get `ignore_flag=1`, objects outside their image are left out, and an image
+    that is listed twice comes once.
 
     Args:
         img_subdir: Folder of the images below `sub_data_root`.
@@ -46,6 +53,8 @@ class XMLDataset(BaseDetDataset):
     """
 
     FILTER_KEYS = (*BaseDetDataset.FILTER_KEYS, "bbox_min_size")
+    # what the files call the first pixel of a row
+    FIRST_PIXEL = 1
 
     def __init__(
         self,
@@ -57,7 +66,6 @@ class XMLDataset(BaseDetDataset):
         self.img_subdir = img_subdir
         self.ann_subdir = ann_subdir
         self.allow_missing_classes = allow_missing_classes
-        self.boxes_without_area: list[str] = []
         super().__init__(**kwargs)
 
     @property
@@ -82,7 +90,12 @@ class XMLDataset(BaseDetDataset):
         found: Counter[str] = Counter()
         without_image: list[str] = []
         data_list = []
+        listed: set[str] = set()
         for img_id in read_lines(self.ann_file, "annotation file", self.backend_args):
+            if img_id in listed:
+                self.faults.note(LISTED_TWICE, img_id)
+                continue
+            listed.add(img_id)
             img_path = images.find(img_id)
             if img_path is None:
                 without_image.append(img_id)
@@ -92,7 +105,6 @@ class XMLDataset(BaseDetDataset):
                 self.parse_data_info({"img_id": img_id, "img_path": img_path, "xml_path": xml_path}, found)
             )
         self._check_images(without_image, len(data_list), images.root)
-        self._report_boxes_without_area()
         if not self.allow_missing_classes:
             self._check_classes(found)
         return data_list
@@ -113,7 +125,7 @@ class XMLDataset(BaseDetDataset):
         try:
             height, width = self._image_size(root, raw_data_info["img_path"])
             instances = self._parse_instances(root, Counter() if found is None else found)
-            self._note_boxes_without_area(instances, raw_data_info["xml_path"])
+            instances = self._usable(instances, (height, width), raw_data_info["xml_path"])
         except (TypeError, ValueError, AttributeError) as error:
             raise DataError(
                 f"{raw_data_info['xml_path']!r} isn't a VOC annotation: an object needs <name> and <bndbox> "
@@ -147,7 +159,10 @@ class XMLDataset(BaseDetDataset):
                 continue
             corners = item.find("bndbox")
             # some files hold fractions; MMDetection cuts them, and VOC counts pixels from 1
-            box = [int(float(corners.find(key).text)) - 1 for key in ("xmin", "ymin", "xmax", "ymax")]  # type: ignore[union-attr, arg-type]
+            box = [
+                int(float(corners.find(key).text)) - self.FIRST_PIXEL  # type: ignore[union-attr, arg-type]
+                for key in ("xmin", "ymin", "xmax", "ymax")
+            ]
             ignored = int(item.findtext("difficult", "0"))
             side = min(box[2] - box[0], box[3] - box[1])
             if side <= 0 or (smallest is not None and side < smallest):
@@ -157,21 +172,22 @@ class XMLDataset(BaseDetDataset):
             )
         return instances
 
-    def _note_boxes_without_area(self, instances: list[dict[str, Any]], path: str) -> None:
-        """Remember the boxes without area, from which no regression target can be computed."""
+    def _usable(
+        self, instances: list[dict[str, Any]], size: tuple[int, int], path: str
+    ) -> list[dict[str, Any]]:
+        """The objects within their image; boxes without area, which have no regression target, are noted."""
+        height, width = size
+        usable = []
         for instance in instances:
             x1, y1, x2, y2 = instance["bbox"]
+            where = f"{path}: ({x1}, {y1}, {x2}, {y2})"
             if x2 <= x1 or y2 <= y1:
-                self.boxes_without_area.append(f"{path}: ({x1}, {y1}, {x2}, {y2})")
-
-    def _report_boxes_without_area(self) -> None:
-        if self.boxes_without_area:
-            shown = "; ".join(self.boxes_without_area[:5])
-            more = len(self.boxes_without_area) - 5
-            logger.warning(
-                f"{len(self.boxes_without_area)} boxes have no area and are ignored: {shown}"
-                + (f"; and {more} more" if more > 0 else "")
-            )
+                self.faults.note(WITHOUT_AREA, where)
+            elif x2 <= 0 or y2 <= 0 or x1 >= width or y1 >= height:
+                self.faults.note(OUTSIDE, where)
+                continue
+            usable.append(instance)
+        return usable
 
     def _check_images(self, missing: list[str], present: int, folder: str) -> None:
         if missing:

@@ -45,7 +45,7 @@ class CocoDetections:
             np.column_stack(
                 [
                     np.full(len(result["labels"]), image_id, np.float64),
-                    _xywh(result["bboxes"]),
+                    to_xywh(result["bboxes"]),
                     result["scores"],
                     categories[result["labels"].astype(np.int64)],
                 ]
@@ -113,7 +113,7 @@ class CocoDetections:
 
     def _box_entries(self, category_ids: Sequence[Any]) -> Iterator[dict[str, Any]]:
         for result in self.results:
-            boxes, scores = _xywh(result["bboxes"]).tolist(), result["scores"].tolist()
+            boxes, scores = to_xywh(result["bboxes"]).tolist(), result["scores"].tolist()
             for box, score, label in zip(boxes, scores, result["labels"].tolist(), strict=True):
                 yield {
                     "image_id": result["img_id"],
@@ -123,7 +123,7 @@ class CocoDetections:
                 }
 
 
-def _xywh(boxes: np.ndarray) -> np.ndarray:
+def to_xywh(boxes: np.ndarray) -> np.ndarray:
     """(N, 4) float64 x, y, width, height of xyxy boxes."""
     boxes = boxes.astype(np.float64)
     return np.hstack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]])

@@ -23,7 +23,7 @@ AREAS = ("all", "small", "medium", "large")
 BACKENDS = {
     "hotcoco": ("hotcoco.COCO", "hotcoco.COCOeval"),
     "pycocotools": ("pycocotools.coco.COCO", "pycocotools.cocoeval.COCOeval"),
-    "faster-coco-eval": ("faster_coco_eval.COCO", "faster_coco_eval.COCOeval_faster"),
+    "faster_coco_eval": ("faster_coco_eval.COCO", "faster_coco_eval.COCOeval_faster"),
 }
 # COCO's AP is that of 100 detections an image, however many more the limits allow
 _USUAL_LIMIT = 100
@@ -81,13 +81,14 @@ class CocoBackend:
     """One of the packages that read COCO's format and evaluate it; imported here and not before.
 
     Args:
-        name: 'hotcoco', 'pycocotools' or 'faster-coco-eval'.
+        name: 'hotcoco', 'pycocotools' or 'faster_coco_eval' (hyphens are as good).
 
     Raises:
         BuildError: Unknown name, or the package isn't installed.
     """
 
     def __init__(self, name: str) -> None:
+        name = name.replace("-", "_")
         if name not in BACKENDS:
             hint = did_you_mean(name, BACKENDS) or "."
             raise BuildError(f"CocoMetric got backend={name!r}{hint} It takes one of {', '.join(BACKENDS)}.")
@@ -99,9 +100,10 @@ class CocoBackend:
         try:
             return getattr(importlib.import_module(module), attribute)
         except ImportError as error:
+            package = self.name.replace("_", "-")
             raise BuildError(
                 f"CocoMetric's backend={self.name!r} can't be imported ({error}). Install it with "
-                f"'pip install {self.name}', or use backend='hotcoco'."
+                f"'pip install {package}', or use backend='hotcoco'."
             ) from error
 
     def dataset(self, content: Mapping[str, Any]) -> Any:
@@ -112,7 +114,7 @@ class CocoBackend:
             coco.createIndex()
         return coco
 
-    def evaluate(
+    def prepare(
         self,
         truth: Any,
         detections: np.ndarray | list[dict[str, Any]],
@@ -123,8 +125,8 @@ class CocoBackend:
         max_dets: Sequence[int],
         iou_thrs: np.ndarray,
         by_category: bool = True,
-    ) -> CocoCurves:
-        """Compare detections with the ground truth.
+    ) -> Any:
+        """The package's evaluation, which hasn't begun.
 
         Args:
             truth: What `dataset` gave.
@@ -137,24 +139,29 @@ class CocoBackend:
             iou_thrs: (T,) IoU thresholds.
             by_category: Whether a detection must be of the right category.
         """
-        limits = tuple(sorted(set(max_dets)))
-        categories = tuple(sorted(cat_ids))
         with contextlib.redirect_stdout(io.StringIO()):
             found = truth.loadRes(detections) if len(detections) else self._nothing_of(truth)
             evaluation = self._evaluation(truth, found, iou_type)
-            params = evaluation.params
-            params.imgIds, params.catIds = sorted(img_ids), list(categories)
-            params.maxDets, params.iouThrs = list(limits), iou_thrs
-            params.useCats = by_category
+        params = evaluation.params
+        params.imgIds, params.catIds = sorted(img_ids), sorted(cat_ids)
+        params.maxDets, params.iouThrs = sorted(set(max_dets)), iou_thrs
+        params.useCats = by_category
+        return evaluation
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> CocoCurves:
+        """Compare detections with the ground truth. It takes what `prepare` takes."""
+        evaluation = self.prepare(*args, **kwargs)
+        params = evaluation.params
+        with contextlib.redirect_stdout(io.StringIO()):
             evaluation.evaluate()
             evaluation.accumulate()
         curves = evaluation.eval
         return CocoCurves(
             np.asarray(curves["precision"]),
             np.asarray(curves["recall"]),
-            iou_thrs,
-            limits,
-            categories if by_category else None,
+            np.asarray(params.iouThrs),
+            tuple(params.maxDets),
+            tuple(params.catIds) if params.useCats else None,
         )
 
     def _nothing_of(self, truth: Any) -> Any:

@@ -8,31 +8,10 @@ from typing import Any
 import numpy as np
 
 from toolkit.detection.datasets.coco_format import CocoFile
+from toolkit.detection.datasets.segmentations import usable_mask
 from toolkit.detection.evaluation.arrays import as_array
+from toolkit.detection.evaluation.mask_runs import as_text, encode_masks
 from toolkit.utils import DataError
-
-
-def encode_masks(masks: Any) -> list[dict[str, Any]]:
-    """COCO's run lengths of N masks.
-
-    Args:
-        masks: (N, H, W) tensor or array, `BitmapMasks`, or a sequence of run lengths, which stay as they are.
-    """
-    if hasattr(masks, "to_ndarray"):
-        masks = masks.to_ndarray()
-    if not (hasattr(masks, "detach") or isinstance(masks, np.ndarray)):
-        return [{**mask, "counts": _as_text(mask["counts"])} for mask in masks]
-    from hotcoco import mask as coco_mask
-
-    bitmaps = as_array(masks, tuple(masks.shape)).astype(np.uint8)
-    if not len(bitmaps):
-        return []
-    runs: Any = coco_mask.encode(np.asfortranarray(bitmaps.transpose(1, 2, 0)))
-    return [{"size": list(one["size"]), "counts": _as_text(one["counts"])} for one in runs]
-
-
-def _as_text(counts: Any) -> Any:
-    return counts.decode() if isinstance(counts, bytes) else counts
 
 
 def truth_of_sample(sample: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -108,7 +87,7 @@ def content_of_samples(
 def _segmentation(mask: Any) -> Any:
     if isinstance(mask, np.ndarray):
         return encode_masks(mask[None])[0]
-    return dict(mask, counts=_as_text(mask["counts"])) if isinstance(mask, Mapping) else mask
+    return dict(mask, counts=as_text(mask["counts"])) if isinstance(mask, Mapping) else mask
 
 
 def content_of_file(
@@ -137,6 +116,18 @@ def content_of_file(
     ]
     categories = [{"id": category_numbers[one], "name": name} for one, name in file.categories.items()]
     return {"info": {}, "images": images, "categories": categories, "annotations": annotations}
+
+
+def objects_without_mask(file: CocoFile) -> list[int]:
+    """Places, counted from 1, of the annotations whose `segmentation` can't be used."""
+    places = []
+    for place, one in enumerate(file.annotations, 1):
+        image = file.images.get(one["image_id"], {})
+        height, width = image.get("height", 0), image.get("width", 0)
+        mask, reason = usable_mask(one.get("segmentation") or None, height, width)
+        if reason is not None or mask is None:
+            places.append(place)
+    return places
 
 
 def as_numbers(ids: Sequence[Any]) -> list[int]:
