@@ -34,7 +34,12 @@ MODELS = Registry(
     "model",
     build_func=build_model_from_cfg,
     scope=ROOT_SCOPE,
-    locations=("toolkit.model", "toolkit.model.cnn", "toolkit.model.backbones"),
+    locations=(
+        "toolkit.model",
+        "toolkit.model.cnn",
+        "toolkit.model.transformer",
+        "toolkit.model.backbones",
+    ),
     base=_MODULE,
     resolvers=("toolkit.registry.fallback:torch_layer",),
 )
