@@ -21,7 +21,7 @@ METRICS = Registry("metric", parent=root.METRICS, scope=_SCOPE, locations=("tool
 EVALUATOR = Registry("evaluator", parent=root.EVALUATOR, scope=_SCOPE)
 VISUALIZERS = Registry("visualizer", parent=root.VISUALIZERS, scope=_SCOPE, locations=_DRAWING)
 VISBACKENDS = Registry("visualizer backend", parent=root.VISBACKENDS, scope=_SCOPE)
-HOOKS = Registry("hook", parent=root.HOOKS, scope=_SCOPE, locations=_DRAWING)
+HOOKS = Registry("hook", parent=root.HOOKS, scope=_SCOPE, locations=("toolkit.detection.hooks", *_DRAWING))
 LOOPS = Registry("loop", parent=root.LOOPS, scope=_SCOPE)
 RUNNERS = Registry("runner", parent=root.RUNNERS, scope=_SCOPE)
 LOG_PROCESSORS = Registry("log processor", parent=root.LOG_PROCESSORS, scope=_SCOPE)
@@ -33,5 +33,10 @@ OPTIM_WRAPPERS = Registry("optimizer wrapper", parent=root.OPTIM_WRAPPERS, scope
 OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     "optimizer wrapper constructor", parent=root.OPTIM_WRAPPER_CONSTRUCTORS, scope=_SCOPE
 )
-PARAM_SCHEDULERS = Registry("parameter scheduler", parent=root.PARAM_SCHEDULERS, scope=_SCOPE)
+PARAM_SCHEDULERS = Registry(
+    "parameter scheduler",
+    parent=root.PARAM_SCHEDULERS,
+    scope=_SCOPE,
+    locations=("toolkit.detection.schedulers",),
+)
 INFERENCERS = Registry("inferencer", parent=root.INFERENCERS, scope=_SCOPE)
