@@ -1,4 +1,4 @@
-"""The template of two-stage detectors, and Faster R-CNN."""
+"""The template of two-stage detectors."""
 
 from __future__ import annotations
 
@@ -122,32 +122,3 @@ def _given_proposals(samples: Sequence[DetDataSample]) -> list[InstanceData]:
             "a detector without rpn_head needs 'proposals' in its data samples; add LoadProposals"
         )
     return [sample.proposals for sample in samples]
-
-
-@MODELS.register_module()
-class FasterRCNN(TwoStageDetector):
-    """Faster R-CNN (Ren et al., "Faster R-CNN: Towards Real-Time Object Detection", 2015).
-
-    Args:
-        backbone: See `TwoStageDetector`.
-        rpn_head: See `TwoStageDetector`.
-        roi_head: See `TwoStageDetector`.
-        train_cfg: See `TwoStageDetector`.
-        test_cfg: See `TwoStageDetector`.
-        neck: See `TwoStageDetector`.
-        data_preprocessor: See `BaseModel`.
-        init_cfg: See `BaseModule`.
-    """
-
-    def __init__(
-        self,
-        backbone: Cfg,
-        rpn_head: Cfg,
-        roi_head: Cfg,
-        train_cfg: Cfg | None,
-        test_cfg: Cfg,
-        neck: Cfg | None = None,
-        data_preprocessor: Any = None,
-        init_cfg: Any = None,
-    ) -> None:
-        super().__init__(backbone, neck, rpn_head, roi_head, train_cfg, test_cfg, data_preprocessor, init_cfg)

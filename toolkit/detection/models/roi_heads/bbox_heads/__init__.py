@@ -6,5 +6,14 @@ from toolkit.detection.models.roi_heads.bbox_heads.convfc_bbox_head import (
     Shared2FCBBoxHead,
     Shared4Conv1FCBBoxHead,
 )
+from toolkit.detection.models.roi_heads.bbox_heads.dii_head import DIIHead
+from toolkit.detection.models.roi_heads.bbox_heads.double_bbox_head import DoubleConvFCBBoxHead
 
-__all__ = ["BBoxHead", "ConvFCBBoxHead", "Shared2FCBBoxHead", "Shared4Conv1FCBBoxHead"]
+__all__ = [
+    "BBoxHead",
+    "ConvFCBBoxHead",
+    "DIIHead",
+    "DoubleConvFCBBoxHead",
+    "Shared2FCBBoxHead",
+    "Shared4Conv1FCBBoxHead",
+]

@@ -12,6 +12,7 @@ from torch.nn.modules.utils import _pair
 
 from toolkit.detection.models.layers import batched_nms
 from toolkit.detection.models.losses import accuracy
+from toolkit.detection.models.roi_heads.bbox_heads.refinement import BoxRefinement
 from toolkit.detection.models.task_modules import SamplingResult
 from toolkit.detection.models.utils import scale_boxes
 from toolkit.detection.registry import MODELS, TASK_UTILS
@@ -32,7 +33,7 @@ _LOSS_BBOX = {"type": "SmoothL1Loss", "beta": 1.0, "loss_weight": 1.0}
 
 
 @MODELS.register_module()
-class BBoxHead(BaseModule):
+class BBoxHead(BoxRefinement, BaseModule):
     """Classifies regions and regresses boxes from them, each by one linear layer.
 
     State-dict keys: ``fc_cls.*``, ``fc_reg.*``. Shapes: R regions, C classes.
@@ -98,6 +99,16 @@ class BBoxHead(BaseModule):
                 {"type": "Normal", "std": std, "override": {"name": name}} for name, std, used in stds if used
             ]
 
+    @property
+    def custom_cls_channels(self) -> bool:
+        """Whether the loss of classes says how many logits it takes (``get_cls_channels``)."""
+        return getattr(self.loss_cls, "custom_cls_channels", False)
+
+    @property
+    def custom_accuracy(self) -> bool:
+        """Whether the loss of classes measures its accuracy itself (``get_accuracy``)."""
+        return getattr(self.loss_cls, "custom_accuracy", False)
+
     def _add_layers(self) -> None:
         features = self.in_channels * (1 if self.with_avg_pool else self.roi_feat_area)
         self._add_predictors(features, features)
@@ -105,7 +116,8 @@ class BBoxHead(BaseModule):
     def _add_predictors(self, cls_features: int, reg_features: int) -> None:
         """Make ``fc_cls`` and ``fc_reg`` for so many features."""
         if self.with_cls:
-            out = self.num_classes + 1
+            custom = self.custom_cls_channels
+            out = self.loss_cls.get_cls_channels(self.num_classes) if custom else self.num_classes + 1
             self.fc_cls = MODELS.build(
                 {**self.cls_predictor_cfg, "in_features": cls_features, "out_features": out}
             )
@@ -238,7 +250,10 @@ class BBoxHead(BaseModule):
                 reduction_override=reduction_override,
             )
             losses.update(loss if isinstance(loss, dict) else {"loss_cls": loss})
-            losses["acc"] = accuracy(cls_score, labels)
+            if self.custom_activation:
+                losses.update(self.loss_cls.get_accuracy(cls_score, labels))
+            else:
+                losses["acc"] = accuracy(cls_score, labels)
         if bbox_pred is not None:
             if pos_inds is None:
                 pos_inds = ((labels >= 0) & (labels < self.num_classes)).nonzero().squeeze(1)
@@ -298,7 +313,7 @@ class BBoxHead(BaseModule):
         rescale: bool = False,
         rcnn_test_cfg: Cfg | None = None,
     ) -> InstanceData:
-        scores = cls_score.float().softmax(-1)
+        scores = self._scores(cls_score.float())
         if rcnn_test_cfg is None:
             boxes = self._decode(roi[:, 1:], bbox_pred, img_meta, rescale)
             return InstanceData(bboxes=boxes, scores=scores)
@@ -311,6 +326,16 @@ class BBoxHead(BaseModule):
         if most > 0:
             dets, keep = dets[:most], keep[:most]
         return InstanceData(bboxes=dets[:, :4], scores=dets[:, 4], labels=labels[keep])
+
+    def _scores(self, cls_score: Tensor) -> Tensor:
+        """Scores (R, C + 1) of logits."""
+        return self.loss_cls.get_activation(cls_score) if self.custom_activation else cls_score.softmax(-1)
+
+    def bbox_pred_split(self, bbox_pred: Any, num_proposals_per_img: Sequence[int]) -> Sequence[Any]:
+        """The regressions of each image, of those of all; None of each, where there are none."""
+        if bbox_pred is None:
+            return [None] * len(num_proposals_per_img)
+        return bbox_pred.split(list(num_proposals_per_img))
 
     def _decode(
         self, priors: Tensor, regressions: Tensor | None, img_meta: Mapping[str, Any], rescale: bool

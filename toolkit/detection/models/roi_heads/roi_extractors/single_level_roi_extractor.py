@@ -7,10 +7,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from toolkit.detection.models.layers import RoIAlign, roi_align_cpu, runs_on_cpu
 from toolkit.detection.models.roi_heads.roi_extractors.base_roi_extractor import BaseRoIExtractor
 from toolkit.detection.registry import MODELS
+
+_NOWHERE = -1e5
 
 
 @MODELS.register_module()
@@ -40,8 +43,8 @@ class SingleRoIExtractor(BaseRoIExtractor):
         self.finest_scale = finest_scale
 
     def map_roi_levels(self, rois: Tensor, num_levels: int) -> Tensor:
-        """The level of each region (K, 5): (K,) int64 from 0."""
-        side = ((rois[:, 3] - rois[:, 1]) * (rois[:, 4] - rois[:, 2])).sqrt()
+        """The level of each region (K, 5): (K,) int64 from 0; 0 too, where its corners are the wrong way."""
+        side = _areas(rois).clamp(min=0).sqrt()
         return (side / self.finest_scale + 1e-6).log2().floor().clamp(0, num_levels - 1).long()
 
     def forward(self, feats: Sequence[Tensor], rois: Tensor, roi_scale_factor: float | None = None) -> Tensor:
@@ -58,6 +61,9 @@ class SingleRoIExtractor(BaseRoIExtractor):
         if len(feats) == 1:
             return self.roi_layers[0](feats[0], rois)
         levels = self.map_roi_levels(rois, len(feats))
+        # A region whose corners are the wrong way has no level, and no features: it is put outside the maps.
+        wrong = (_areas(rois) < 0)[:, None].expand(-1, 4)
+        rois = rois.masked_fill(F.pad(wrong, (1, 0)), _NOWHERE)  # all but the index of the image
         if roi_scale_factor is not None:
             rois = self.roi_rescale(rois, roi_scale_factor)
         layers: list[Any] = list(self.roi_layers)
@@ -85,3 +91,7 @@ class SingleRoIExtractor(BaseRoIExtractor):
         ]
         place = torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=order.device))
         return torch.cat(pooled)[place]
+
+
+def _areas(rois: Tensor) -> Tensor:
+    return (rois[:, 3] - rois[:, 1]) * (rois[:, 4] - rois[:, 2])

@@ -55,6 +55,11 @@ class SamplingResult:
         """(M, 4)."""
         return self._all_priors[self.neg_inds]
 
+    @property
+    def max_overlaps(self) -> Tensor:
+        """The largest overlap of each prior with a ground truth, (N,)."""
+        return self._assign_result.max_overlaps
+
     @cached_property
     def pos_is_gt(self) -> Tensor:
         """Which objects are ground truths put among the priors, (P,) uint8."""
