@@ -96,7 +96,7 @@ def test_loss_of_decoded_boxes() -> None:
     sizes = [(8, 12), (4, 6)]
     gt, meta = [sample().gt_instances], [sample().metainfo]
     targets = head.get_targets(sizes, gt, meta, None, torch.device("cpu"))
-    assert set(map(tuple, targets.bbox_targets.tolist())) == set(map(tuple, gt[0].bboxes.tolist()))
+    assert set(map(tuple, targets.pos_gt_bboxes.tolist())) == set(map(tuple, gt[0].bboxes.tolist()))
     assert head.loss(features(), [sample(), sample()])["loss_bbox"] > 0
 
 

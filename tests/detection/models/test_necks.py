@@ -9,6 +9,7 @@ from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from toolkit.detection.models.necks import FPN
+from toolkit.detection.registry import MODELS
 from toolkit.utils import BuildError
 
 CHANNELS = [4, 6, 8]
@@ -72,3 +73,19 @@ def test_wrong_levels_are_told(kwargs: dict[str, Any], said: str) -> None:
 def test_another_number_of_inputs_is_told() -> None:
     with pytest.raises(BuildError, match="3 inputs"):
         FPN(CHANNELS, 5, 3)(maps()[:2])
+
+
+def test_path_aggregation_by_hand() -> None:
+    torch.manual_seed(0)
+    sizes = {"in_channels": [4, 6, 8], "out_channels": 5, "num_outs": 4}
+    neck = MODELS.build({"type": "PAFPN", **sizes})
+    plain = MODELS.build({"type": "FPN", **sizes})
+    plain.load_state_dict({k: v for k, v in neck.state_dict().items() if k in plain.state_dict()})
+    x = [torch.randn(1, c, 16 // 2**i, 16 // 2**i) for i, c in enumerate(sizes["in_channels"])]
+    p2, p3, p4, _ = plain(x)
+    n3 = p3 + neck.downsample_convs[0](p2)
+    n4 = p4 + neck.downsample_convs[1](n3)
+    outs = neck(x)
+    expected = [p2, neck.pafpn_convs[0](n3), neck.pafpn_convs[1](n4)]
+    for out, one in zip(outs, [*expected, expected[-1][:, :, ::2, ::2]], strict=True):
+        torch.testing.assert_close(out, one)

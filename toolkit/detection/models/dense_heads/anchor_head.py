@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from toolkit.detection.models.dense_heads.base_dense_head import BaseDenseHead, flat_map
-from toolkit.detection.models.task_modules import PseudoSampler, SamplingResult, build_assigner, build_sampler
+from toolkit.detection.models.dense_heads.anchor_targets import AnchorTargetMixin, AnchorTargets
+from toolkit.detection.models.dense_heads.base_dense_head import BaseDenseHead, flat_levels, map_sizes
+from toolkit.detection.models.task_modules import PseudoSampler, build_assigner, build_sampler
 from toolkit.detection.models.utils import multi_apply
 from toolkit.detection.registry import MODELS, TASK_UTILS
 from toolkit.structures import InstanceData
-from toolkit.utils import BuildError, TrainingError
+from toolkit.utils import BuildError
 
 Cfg = dict[str, Any]
 _ANCHORS = {
@@ -33,35 +33,12 @@ _LOSS_CLS = {"type": "CrossEntropyLoss", "use_sigmoid": True, "loss_weight": 1.0
 _LOSS_BBOX = {"type": "SmoothL1Loss", "beta": 1.0 / 9.0, "loss_weight": 1.0}
 
 
-@dataclass
-class AnchorTargets:
-    """What the sampled anchors of a batch are to become.
-
-    Anchors are counted over all images: anchor i of image b is b·N + i. S of them are sampled, P of those are
-    objects.
-    """
-
-    inds: Tensor
-    """The sampled anchors, (S,) int64."""
-    labels: Tensor
-    """Their classes, (S,) int64; the number of classes stands for background."""
-    label_weights: Tensor | None
-    """Their weights, (S,); None for 1."""
-    pos_inds: Tensor
-    """Those that are objects, (P,) int64."""
-    pos_anchors: Tensor
-    """Their anchors, (P, 4)."""
-    bbox_targets: Tensor
-    """What their regressions are to be, (P, 4): offsets, or boxes where the loss is of decoded boxes."""
-    avg_factor: float
-    """What the losses are divided by."""
-
-
 @MODELS.register_module()
-class AnchorHead(BaseDenseHead):
+class AnchorHead(AnchorTargetMixin, BaseDenseHead):
     """Classifies anchors and regresses boxes from them (Ren et al. 2015; Liu et al., "SSD", 2015).
 
     Only the anchors that were sampled are looked at for the losses, not all with a weight that is mostly 0.
+    Without a sampler all of them are, as a focal loss wants it.
 
     Args:
         num_classes: Without background.
@@ -128,14 +105,13 @@ class AnchorHead(BaseDenseHead):
         self.conv_cls = nn.Conv2d(self.in_channels, self.num_base_priors * self.cls_out_channels, 1)
         self.conv_reg = nn.Conv2d(self.in_channels, self.num_base_priors * self.bbox_coder.encode_size, 1)
 
-    def forward_single(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward_single(self, x: Tensor) -> tuple[Tensor, ...]:
         """Logits (B, A·C, H, W) and regressions (B, A·4, H, W) of one level (B, in_channels, H, W)."""
         return self.conv_cls(x), self.conv_reg(x)
 
-    def forward(self, x: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    def forward(self, x: Sequence[Tensor]) -> tuple[list[Tensor], ...]:
         """Logits and regressions, a list over levels each."""
-        scores, boxes = multi_apply(self.forward_single, x)
-        return scores, boxes
+        return multi_apply(self.forward_single, x)
 
     def loss_by_feat(  # type: ignore[override]
         self,
@@ -154,94 +130,45 @@ class AnchorHead(BaseDenseHead):
             batch_img_metas: ``img_shape`` and ``pad_shape`` of each image.
             batch_gt_instances_ignore: ``bboxes`` of ignored regions of each image.
         """
-        sizes = [tuple(score.shape[-2:]) for score in cls_scores]
+        sizes = map_sizes(cls_scores)
         targets = self.get_targets(
             sizes, batch_gt_instances, batch_img_metas, batch_gt_instances_ignore, cls_scores[0].device
         )
-        scores = torch.cat([flat_map(x, self.cls_out_channels) for x in cls_scores], dim=1)
-        boxes = torch.cat([flat_map(x, self.bbox_coder.encode_size) for x in bbox_preds], dim=1)
-        scores, boxes = scores.flatten(0, 1)[targets.inds], boxes.flatten(0, 1)[targets.pos_inds]
+        scores = flat_levels(cls_scores, self.cls_out_channels).flatten(0, 1)
+        boxes = flat_levels(bbox_preds, self.bbox_coder.encode_size).flatten(0, 1)[targets.pos_inds]
+        if targets.inds is not None:
+            scores = scores[targets.inds]
+        if getattr(self.loss_cls, "per_level", False):
+            return self._losses_by_level(scores, boxes, targets, sizes)
+        return self._losses(scores, boxes, targets)
+
+    def _losses(self, scores: Tensor, boxes: Tensor, targets: AnchorTargets) -> dict[str, Any]:
+        """Losses of the logits (S, C) of the anchors that train, and of the regressions (P, 4) of objects."""
+        avg_factor = targets.avg_factor
+        return {
+            "loss_cls": self.loss_cls(scores, targets.labels, targets.label_weights, avg_factor=avg_factor),
+            "loss_bbox": self._loss_of_boxes(boxes, targets, avg_factor=avg_factor),
+        }
+
+    def _losses_by_level(
+        self, scores: Tensor, boxes: Tensor, targets: AnchorTargets, sizes: Sequence[tuple[int, int]]
+    ) -> dict[str, Any]:
+        """The same, level by level, for losses that look at all that they are given together."""
+        inds = torch.arange(len(scores), device=scores.device) if targets.inds is None else targets.inds
+        row_levels, pos_levels = self._levels_at(inds, sizes), self._levels_at(targets.pos_inds, sizes)
+        losses: dict[str, list[Tensor]] = {"loss_cls": [], "loss_bbox": []}
+        for level in range(len(sizes)):
+            rows = (row_levels == level).nonzero().squeeze(1)
+            objects = (pos_levels == level).nonzero().squeeze(1)
+            found = self._losses(scores[rows], boxes[objects], targets.part(rows, objects))
+            for name, value in found.items():
+                losses[name].append(value)
+        return losses
+
+    def _loss_of_boxes(self, boxes: Tensor, targets: AnchorTargets, **kwargs: Any) -> Tensor:
+        """The loss of the regressions (P, 4) of the anchors that are objects."""
         if self.reg_decoded_bbox:
             boxes = self.bbox_coder.decode(targets.pos_anchors, boxes)
-        loss_cls = self.loss_cls(scores, targets.labels, targets.label_weights, avg_factor=targets.avg_factor)
-        loss_bbox = self.loss_bbox(boxes, targets.bbox_targets, avg_factor=targets.avg_factor)
-        return {"loss_cls": loss_cls, "loss_bbox": loss_bbox}
-
-    @torch.no_grad()
-    def get_targets(
-        self,
-        featmap_sizes: Sequence[tuple[int, ...]],
-        batch_gt_instances: Sequence[InstanceData],
-        batch_img_metas: Sequence[dict[str, Any]],
-        batch_gt_instances_ignore: Sequence[InstanceData | None] | None,
-        device: torch.device,
-    ) -> AnchorTargets:
-        """Sample the anchors of a batch and say what they are to become.
-
-        Args:
-            featmap_sizes: Height and width of each level.
-            batch_gt_instances: See `loss_by_feat`.
-            batch_img_metas: See `loss_by_feat`.
-            batch_gt_instances_ignore: See `loss_by_feat`.
-            device: Where the anchors are.
-
-        Raises:
-            TrainingError: No anchor of an image may train.
-        """
-        anchors = torch.cat(self.prior_generator.grid_priors(featmap_sizes, device=device))
-        ignored = batch_gt_instances_ignore or [None] * len(batch_gt_instances)
-        sampled = [
-            self._sample(anchors, featmap_sizes, *image)
-            for image in zip(batch_gt_instances, batch_img_metas, ignored, strict=True)
-        ]
-        offsets = [i * len(anchors) for i in range(len(sampled))]
-        results = [result for result, _ in sampled]
-        pos = [_at(result.pos_inds, inside) + o for (result, inside), o in zip(sampled, offsets, strict=True)]
-        neg = [_at(result.neg_inds, inside) + o for (result, inside), o in zip(sampled, offsets, strict=True)]
-        pos_inds, neg_inds = torch.cat(pos), torch.cat(neg)
-        pos_anchors = torch.cat([result.pos_priors for result in results])
-        boxes = torch.cat([result.pos_gt_bboxes for result in results])
-        background = neg_inds.new_full(neg_inds.shape, self.num_classes)
-        return AnchorTargets(
-            inds=torch.cat((pos_inds, neg_inds)),
-            labels=torch.cat([result.pos_gt_labels for result in results] + [background]),
-            label_weights=self._label_weights(len(pos_inds), len(neg_inds), boxes),
-            pos_inds=pos_inds,
-            pos_anchors=pos_anchors,
-            bbox_targets=boxes if self.reg_decoded_bbox else self.bbox_coder.encode(pos_anchors, boxes),
-            avg_factor=sum(result.avg_factor for result in results),
-        )
-
-    def _sample(
-        self,
-        anchors: Tensor,
-        featmap_sizes: Sequence[tuple[int, ...]],
-        gt: InstanceData,
-        meta: dict[str, Any],
-        ignored: InstanceData | None,
-    ) -> tuple[SamplingResult, Tensor | None]:
-        """The sampled anchors of one image, and which anchors they were sampled from (None for all)."""
-        assert self.train_cfg is not None, "a head needs train_cfg to train"
-        border = self.train_cfg.get("allowed_border", -1)
-        inside = self.prior_generator.inside_inds(featmap_sizes, meta, border, anchors.device)
-        if inside is not None:
-            anchors = anchors[inside]
-            if not len(anchors):
-                raise TrainingError(
-                    f"no anchor lies inside the image {meta.get('img_path', '')} of shape "
-                    f"{meta['img_shape']}; allowed_border is {border}: raise it, or use smaller anchors"
-                )
-        priors = InstanceData(priors=anchors)
-        assigned = self.assigner.assign(priors, gt, ignored)
-        return self.sampler.sample(assigned, priors, gt), inside
-
-    def _label_weights(self, num_pos: int, num_neg: int, like: Tensor) -> Tensor | None:
-        assert self.train_cfg is not None
-        weight = self.train_cfg.get("pos_weight", -1)
-        if weight <= 0:
-            return None
-        return torch.cat((like.new_full((num_pos,), weight), like.new_ones(num_neg)))
-
-
-def _at(inds: Tensor, inside: Tensor | None) -> Tensor:
-    return inds if inside is None else inside[inds]
+            return self.loss_bbox(boxes, targets.pos_gt_bboxes, **kwargs)
+        goal = self.bbox_coder.encode(targets.pos_anchors, targets.pos_gt_bboxes)
+        return self.loss_bbox(boxes, goal, **kwargs)

@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from toolkit.detection.models.dense_heads.candidates import at_places, best_candidates
 from toolkit.detection.models.layers import batched_nms
 from toolkit.detection.models.utils import scale_boxes, unpack_gt_instances
 from toolkit.detection.structures import DetDataSample
-from toolkit.model import BaseModule
+from toolkit.model import BaseModule, constant_init
 from toolkit.structures import InstanceData
 
 Cfg = dict[str, Any]
@@ -24,7 +25,8 @@ class BaseDenseHead(BaseModule):
 
     A subclass computes maps in `forward`, and losses from them in `loss_by_feat`; the way from maps to
     detections is here, for all images of a batch at once. For that a subclass has the attributes
-    ``prior_generator``, ``bbox_coder``, ``use_sigmoid_cls``, ``cls_out_channels`` and ``test_cfg``.
+    ``prior_generator``, ``bbox_coder``, ``use_sigmoid_cls``, ``cls_out_channels`` and ``test_cfg``. A head
+    whose detections differ in a step overrides `_ranked`, `_with_factors` or `_decode`.
 
     Shapes: B images; level l has maps of H_l x W_l places with A priors each, N = sum of H_l·W_l·A; C
         classes.
@@ -38,6 +40,20 @@ class BaseDenseHead(BaseModule):
 
     nms_group = "labels"
     """What boxes must share to suppress each other: 'labels' or 'level_ids'."""
+
+    kept: tuple[str, ...] = ()
+    """What else detections keep of candidates: 'level_ids', 'places' (in the order of a level's priors)."""
+
+    activated_scores = False
+    """Whether `forward` gives probabilities in place of logits."""
+
+    def init_weights(self) -> None:
+        """See `BaseModule`; offsets of deformable convolutions start at 0."""
+        super().init_weights()
+        for module in self.modules():
+            offset = getattr(module, "conv_offset", None)
+            if offset is not None:
+                constant_init(offset, 0)
 
     @abstractmethod
     def loss_by_feat(
@@ -126,7 +142,7 @@ class BaseDenseHead(BaseModule):
         """
         cfg = self.test_cfg if cfg is None else cfg
         assert cfg is not None, "a head needs test_cfg to predict"
-        sizes = [tuple(score.shape[-2:]) for score in cls_scores]
+        sizes = map_sizes(cls_scores)
         priors = self.prior_generator.grid_priors(sizes, dtype=torch.float32, device=cls_scores[0].device)
         factors = [None] * len(sizes) if score_factors is None else score_factors
         levels = [
@@ -134,10 +150,11 @@ class BaseDenseHead(BaseModule):
             for level, maps in enumerate(zip(cls_scores, bbox_preds, factors, priors, strict=True))
         ]
         found = {key: torch.cat([level[key] for level in levels], dim=1) for key in levels[0]}
-        found["bboxes"] = self.bbox_coder.decode(
+        found["bboxes"] = self._decode(
             found.pop("priors"),
             found.pop("bbox_pred"),
-            max_shape=_shapes(batch_img_metas, cls_scores[0].device),
+            found["level_ids"],
+            _shapes(batch_img_metas, cls_scores[0].device),
         )
         return self._post_process(found, batch_img_metas, cfg, rescale, with_nms)
 
@@ -151,33 +168,53 @@ class BaseDenseHead(BaseModule):
         cfg: Cfg,
     ) -> dict[str, Tensor]:
         """The best `nms_pre` of (place, class) of a level, a row an image; `valid`: above `score_thr`."""
-        batch = cls_score.size(0)
-        logits = flat_map(cls_score, self.cls_out_channels)
-        # A sigmoid keeps the order, so it is taken of the few that are chosen.
-        scores = logits if self.use_sigmoid_cls else logits.softmax(-1)[..., :-1]
-        num_classes = scores.size(-1)
-        scores = scores.reshape(batch, -1)
-        nms_pre = cfg.get("nms_pre", -1)
-        if 0 < nms_pre < scores.size(1):
-            scores, chosen = scores.topk(nms_pre, dim=1)
-        else:
-            chosen = torch.arange(scores.size(1), device=scores.device).expand(batch, -1)
-        places = chosen // num_classes if num_classes > 1 else chosen
-        scores = scores.float().sigmoid() if self.use_sigmoid_cls else scores.float()
-        regressions = flat_map(bbox_pred, self.bbox_coder.encode_size)
-        index = places.unsqueeze(-1).expand(-1, -1, regressions.size(-1))
+        # The maps stay as they are, (B, A, channels, H·W): what is chosen is little, a copy would be much.
+        count = max(1, priors.size(0) // (cls_score.size(-2) * cls_score.size(-1)))
+        scores = self._ranked(cls_score.flatten(2).unflatten(1, (count, -1)))
+        sigmoid = self.use_sigmoid_cls and not self.activated_scores
+        scores, places, labels = best_candidates(
+            scores, cfg.get("nms_pre", -1), sigmoid, cfg.get("score_thr")
+        )
         found = {
             "scores": scores,
-            "labels": chosen % num_classes if num_classes > 1 else torch.zeros_like(chosen),
-            "level_ids": torch.full_like(chosen, level),
-            "bbox_pred": regressions.gather(1, index).float(),
+            "labels": labels,
+            "level_ids": torch.full_like(places, level),
+            "places": places,
+            "bbox_pred": at_places(bbox_pred, places, count).float(),
             "priors": priors[places],
         }
         if "score_thr" in cfg:
-            found["valid"] = scores > cfg["score_thr"]
+            found["valid"] = found["scores"] > cfg["score_thr"]
         if factor is not None:
-            found["scores"] = scores * flat_map(factor, 1).squeeze(-1).gather(1, places).float().sigmoid()
+            factors = at_places(factor, places, count).squeeze(-1).float()
+            found["scores"] = self._with_factors(found["scores"], factors)
         return found
+
+    def _ranked(self, logits: Tensor) -> Tensor:
+        """What candidates are ordered by, (B, A, C, H·W), from logits (B, A, cls_out_channels, H·W).
+
+        A sigmoid keeps the order, so it is taken later, of the few that are chosen.
+        """
+        if self.use_sigmoid_cls or self.activated_scores:
+            return logits
+        return logits.softmax(2)[:, :, :-1]
+
+    def _with_factors(self, scores: Tensor, factors: Tensor) -> Tensor:
+        """Scores (B, K) with the logits of their factors, (B, K), such as centerness."""
+        return scores * factors.sigmoid()
+
+    def _decode(
+        self, priors: Tensor, bbox_pred: Tensor, level_ids: Tensor, max_shape: tuple[int, int] | Tensor
+    ) -> Tensor:
+        """Boxes (B, K, 4) of candidates.
+
+        Args:
+            priors: Their anchors or points, (B, K, ...).
+            bbox_pred: Their regressions, (B, K, channels a prior).
+            level_ids: Their levels, (B, K) int64.
+            max_shape: Height and width of the images: two numbers, or (B, 1, 2).
+        """
+        return self.bbox_coder.decode(priors, bbox_pred, max_shape=max_shape)
 
     def _post_process(
         self, found: dict[str, Tensor], metas: Sequence[Meta], cfg: Cfg, rescale: bool, with_nms: bool
@@ -209,18 +246,34 @@ class BaseDenseHead(BaseModule):
 
     def _bbox_post_process(self, found: dict[str, Tensor], cfg: Cfg, with_nms: bool) -> InstanceData:
         boxes, scores, labels = found["bboxes"], found["scores"], found["labels"]
+        others: Any = {key: found[key] for key in self.kept}
         if with_nms:
             dets, keep = batched_nms(boxes, scores, found[self.nms_group], cfg["nms"])
             most = cfg.get("max_per_img", -1)
             if most >= 0:
                 dets, keep = dets[:most], keep[:most]
             boxes, scores, labels = dets[:, :4], dets[:, 4], labels[keep]
-        return InstanceData(bboxes=boxes, scores=scores, labels=labels)
+            others = {key: value[keep] for key, value in others.items()}
+        return InstanceData(bboxes=boxes, scores=scores, labels=labels, **others)
+
+
+def map_sizes(maps: Sequence[Tensor]) -> list[tuple[int, int]]:
+    """Height and width of each map."""
+    return [(x.size(-2), x.size(-1)) for x in maps]
 
 
 def flat_map(x: Tensor, channels: int) -> Tensor:
     """A map (B, A·channels, H, W) as (B, H·W·A, channels); not a copy where it is channels-last."""
     return x.permute(0, 2, 3, 1).reshape(x.size(0), -1, channels)
+
+
+def flat_levels(maps: Sequence[Tensor], channels: int) -> Tensor:
+    """Maps (B, A·channels, H_l, W_l) of all levels as (B, N, channels), in the order of the priors."""
+    if len({x.size(1) for x in maps}) > 1:
+        return torch.cat([flat_map(x, channels) for x in maps], dim=1)
+    # one copy for both: the change of order and the concatenation
+    flat = torch.cat([x.flatten(2).transpose(1, 2) for x in maps], dim=1)
+    return flat.view(flat.size(0), -1, channels)
 
 
 def _shapes(metas: Sequence[Meta], device: torch.device) -> tuple[int, int] | Tensor:

@@ -69,6 +69,12 @@ class BaseDetector(BaseModel):
         x = self.backbone(batch_inputs)
         return self.neck(x) if self.with_neck else x
 
+    @property
+    def with_mask(self) -> bool:
+        """Whether there is a mask head, its own or its RoI head's."""
+        roi_head = getattr(self, "roi_head", None)
+        return getattr(self, "mask_head", None) is not None or bool(getattr(roi_head, "with_mask", False))
+
     @abstractmethod
     def loss(self, batch_inputs: Tensor, batch_data_samples: Sequence[DetDataSample]) -> dict[str, Any]:
         """Losses by name."""

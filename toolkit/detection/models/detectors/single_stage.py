@@ -49,6 +49,9 @@ class SingleStageDetector(BaseDetector):
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         renamed_keys(state_dict, prefix, "rpn_head", "bbox_head")
+        upgrade = getattr(self.neck, "upgrade_detector", None) if self.with_neck else None
+        if upgrade is not None:
+            upgrade(state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: Sequence[DetDataSample]) -> dict[str, Any]:

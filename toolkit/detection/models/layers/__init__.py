@@ -1,13 +1,26 @@
 """Operations that heads share."""
 
+from toolkit.detection.models.layers.dynamic_conv import DynamicConv
 from toolkit.detection.models.layers.nms import batched_nms, multiclass_nms, nms
+from toolkit.detection.models.layers.normed_predictor import NormedConv2d, NormedLinear
+from toolkit.detection.models.layers.positional_encoding import (
+    LearnedPositionalEncoding,
+    SinePositionalEncoding,
+    SinePositionalEncoding3D,
+)
 from toolkit.detection.models.layers.roi_align import RoIAlign, RoIPool, runs_on_cpu
 from toolkit.detection.models.layers.roi_align_cpu import roi_align_cpu
 from toolkit.detection.models.layers.soft_nms import soft_nms
 
 __all__ = [
+    "DynamicConv",
+    "LearnedPositionalEncoding",
+    "NormedConv2d",
+    "NormedLinear",
     "RoIAlign",
     "RoIPool",
+    "SinePositionalEncoding",
+    "SinePositionalEncoding3D",
     "batched_nms",
     "multiclass_nms",
     "nms",

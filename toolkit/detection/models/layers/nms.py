@@ -101,9 +101,11 @@ def _by_group(
     for group in order.split(sizes):
         kept_scores, keep = op(boxes[group], scores[group], **cfg)
         kept.append((kept_scores, group[keep]))
-    kept_scores = torch.cat([one for one, _ in kept])
+    # of equal scores the first box goes first, whatever its group
+    keep, order = torch.cat([keep for _, keep in kept]).sort()
+    kept_scores = torch.cat([one for one, _ in kept])[order]
     best = kept_scores.argsort(descending=True, stable=True)
-    return kept_scores[best], torch.cat([keep for _, keep in kept])[best]
+    return kept_scores[best], keep[best]
 
 
 def multiclass_nms(

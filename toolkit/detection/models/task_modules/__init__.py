@@ -2,9 +2,24 @@
 
 from toolkit.detection.models.task_modules.assigners import (
     AssignResult,
+    ATSSAssigner,
     BaseAssigner,
+    BaseMatchCost,
+    BBoxL1Cost,
     BboxOverlaps2D,
+    BinaryFocalLossCost,
+    ClassificationCost,
+    CrossEntropyLossCost,
+    DiceCost,
+    DynamicKAssigner,
+    DynamicSoftLabelAssigner,
+    FocalLossCost,
+    HungarianAssigner,
+    IoUCost,
     MaxIoUAssigner,
+    PointAssigner,
+    SimOTAAssigner,
+    dynamic_k_matching,
 )
 from toolkit.detection.models.task_modules.builder import (
     build_anchor_generator,
@@ -14,8 +29,18 @@ from toolkit.detection.models.task_modules.builder import (
     build_prior_generator,
     build_sampler,
 )
-from toolkit.detection.models.task_modules.coders import BaseBBoxCoder, DeltaXYWHBBoxCoder, PseudoBBoxCoder
-from toolkit.detection.models.task_modules.prior_generators import AnchorGenerator, anchor_inside_flags
+from toolkit.detection.models.task_modules.coders import (
+    BaseBBoxCoder,
+    DeltaXYWHBBoxCoder,
+    DistancePointBBoxCoder,
+    PseudoBBoxCoder,
+)
+from toolkit.detection.models.task_modules.prior_generators import (
+    AnchorGenerator,
+    GridPriors,
+    MlvlPointGenerator,
+    anchor_inside_flags,
+)
 from toolkit.detection.models.task_modules.samplers import (
     BaseSampler,
     PseudoSampler,
@@ -24,18 +49,35 @@ from toolkit.detection.models.task_modules.samplers import (
 )
 
 __all__ = [
+    "ATSSAssigner",
     "AnchorGenerator",
     "AssignResult",
+    "BBoxL1Cost",
     "BaseAssigner",
     "BaseBBoxCoder",
+    "BaseMatchCost",
     "BaseSampler",
     "BboxOverlaps2D",
+    "BinaryFocalLossCost",
+    "ClassificationCost",
+    "CrossEntropyLossCost",
     "DeltaXYWHBBoxCoder",
+    "DiceCost",
+    "DistancePointBBoxCoder",
+    "DynamicKAssigner",
+    "DynamicSoftLabelAssigner",
+    "FocalLossCost",
+    "GridPriors",
+    "HungarianAssigner",
+    "IoUCost",
     "MaxIoUAssigner",
+    "MlvlPointGenerator",
     "PseudoBBoxCoder",
     "PseudoSampler",
     "RandomSampler",
     "SamplingResult",
+    "PointAssigner",
+    "SimOTAAssigner",
     "anchor_inside_flags",
     "build_anchor_generator",
     "build_assigner",
@@ -43,4 +85,5 @@ __all__ = [
     "build_iou_calculator",
     "build_prior_generator",
     "build_sampler",
+    "dynamic_k_matching",
 ]

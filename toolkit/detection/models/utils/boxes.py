@@ -58,7 +58,7 @@ def bbox_overlaps(
         return overlap.div_(union)
     hull_w = torch.maximum(one[..., 2], two[..., 2]) - torch.minimum(one[..., 0], two[..., 0])
     hull_h = torch.maximum(one[..., 3], two[..., 3]) - torch.minimum(one[..., 1], two[..., 1])
-    hull = (hull_w * hull_h).clamp(min=eps)
+    hull = (hull_w.clamp(min=0) * hull_h.clamp(min=0)).clamp(min=eps)
     return overlap / union - (hull - union) / hull
 
 
@@ -74,3 +74,15 @@ def bbox2roi(bbox_list: Sequence[Tensor]) -> Tensor:
 def scale_boxes(boxes: Tensor, scale_factor: Sequence[float]) -> Tensor:
     """Boxes (..., 4) times ``(sx, sy)``."""
     return boxes * boxes.new_tensor([*scale_factor, *scale_factor])
+
+
+def bbox_cxcywh_to_xyxy(boxes: Tensor) -> Tensor:
+    """Centres and sizes (..., 4) to corners."""
+    centre, half = boxes[..., :2], boxes[..., 2:] * 0.5
+    return torch.cat((centre - half, centre + half), dim=-1)
+
+
+def bbox_xyxy_to_cxcywh(boxes: Tensor) -> Tensor:
+    """Corners (..., 4) to centres and sizes."""
+    low, high = boxes[..., :2], boxes[..., 2:]
+    return torch.cat(((low + high) / 2, high - low), dim=-1)

@@ -6,7 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from torch import Tensor
+from torch.nn import functional as F
+
 from toolkit.detection.structures import DetDataSample
+from toolkit.dist import all_reduce, is_distributed
 from toolkit.structures import InstanceData
 
 
@@ -30,3 +34,17 @@ def unpack_gt_instances(
 def with_settings(cfg: Mapping[str, Any], **settings: Any) -> dict[str, Any]:
     """A copy of a config with more entries, so that the caller's own is left as it was."""
     return {**cfg, **settings}
+
+
+def reduce_mean(tensor: Tensor) -> Tensor:
+    """The mean of a floating-point tensor over all processes; the tensor itself where there is only one."""
+    if not is_distributed():
+        return tensor
+    tensor = tensor.clone()
+    all_reduce(tensor, "mean")
+    return tensor
+
+
+def sigmoid_geometric_mean(x: Tensor, y: Tensor) -> Tensor:
+    """The geometric mean of the sigmoids of logits, broadcast; its gradient does not vanish with them."""
+    return ((F.logsigmoid(x) + F.logsigmoid(y)) / 2).exp()

@@ -49,9 +49,12 @@ class DeltaXYWHBBoxCoder(BaseBBoxCoder):
         self.add_ctr_clamp = add_ctr_clamp
         self.ctr_clamp = ctr_clamp
 
+    edge = 0.0
+    """How much wider than its coordinates say a box is, in pixels."""
+
     def encode(self, bboxes: Tensor, gt_bboxes: Tensor) -> Tensor:
         """Offsets from `bboxes` to `gt_bboxes`, both (..., 4) with positive sizes: (..., 4)."""
-        return bbox2delta(get_box_tensor(bboxes), get_box_tensor(gt_bboxes), self.means, self.stds)
+        return bbox2delta(get_box_tensor(bboxes), get_box_tensor(gt_bboxes), self.means, self.stds, self.edge)
 
     def decode(  # type: ignore[override]
         self, bboxes: Tensor, pred_bboxes: Tensor, max_shape: Shape = None, wh_ratio_clip: float = 16 / 1000
@@ -79,16 +82,43 @@ class DeltaXYWHBBoxCoder(BaseBBoxCoder):
             self.clip_border,
             self.add_ctr_clamp,
             self.ctr_clamp,
+            self.edge,
         )
 
 
+@TASK_UTILS.register_module()
+class LegacyDeltaXYWHBBoxCoder(DeltaXYWHBBoxCoder):
+    """`DeltaXYWHBBoxCoder` as in MMDetection 1.x, where the last pixel of a box belonged to it, so that a box
+    is one wider than the difference of its sides.
+
+    Args:
+        target_means: Of the four offsets.
+        target_stds: Of the four offsets.
+        use_box_type: See `BaseBBoxCoder`.
+    """
+
+    edge = 1.0
+
+    def __init__(
+        self,
+        target_means: Sequence[float] = _ZEROS,
+        target_stds: Sequence[float] = _ONES,
+        use_box_type: bool = False,
+    ) -> None:
+        super().__init__(target_means, target_stds, use_box_type=use_box_type)
+
+
 def bbox2delta(
-    proposals: Tensor, gt: Tensor, means: Sequence[float] = _ZEROS, stds: Sequence[float] = _ONES
+    proposals: Tensor,
+    gt: Tensor,
+    means: Sequence[float] = _ZEROS,
+    stds: Sequence[float] = _ONES,
+    edge: float = 0.0,
 ) -> Tensor:
     """Offsets (..., 4) from `proposals` (..., 4) to `gt` (..., 4); see `DeltaXYWHBBoxCoder`."""
     px1, py1, px2, py2 = proposals.float().unbind(-1)
     gx1, gy1, gx2, gy2 = gt.float().unbind(-1)
-    pw, ph, gw, gh = px2 - px1, py2 - py1, gx2 - gx1, gy2 - gy1
+    pw, ph, gw, gh = (side + edge for side in (px2 - px1, py2 - py1, gx2 - gx1, gy2 - gy1))
     deltas = (
         ((gx1 + gx2) * 0.5 - (px1 + px2) * 0.5) / pw,
         ((gy1 + gy2) * 0.5 - (py1 + py2) * 0.5) / ph,
@@ -110,13 +140,14 @@ def delta2bbox(
     clip_border: bool = True,
     add_ctr_clamp: bool = False,
     ctr_clamp: int = 32,
+    edge: float = 0.0,
 ) -> Tensor:
     """Boxes from `rois` (..., 4) and `deltas` (..., 4·C); see `DeltaXYWHBBoxCoder.decode`."""
     # (..., C, 4): each class has its offsets, the priors are shared
     parts = deltas.reshape(*deltas.shape[:-1], deltas.shape[-1] // 4, 4).unbind(-1)
     dx, dy, dw, dh = (d * s + m for d, m, s in zip(parts, means, stds, strict=True))
     x1, y1, x2, y2 = rois.unsqueeze(-2).unbind(-1)
-    pw, ph = x2 - x1, y2 - y1
+    pw, ph = x2 - x1 + edge, y2 - y1 + edge
     dx, dy = dx * pw, dy * ph
     most = abs(math.log(wh_ratio_clip))
     least = -most
@@ -129,10 +160,11 @@ def delta2bbox(
     left, top, right, bottom = cx - half_w, cy - half_h, cx + half_w, cy + half_h
     if clip_border and max_shape is not None:
         if isinstance(max_shape, Tensor):
-            height, width = max_shape.to(rois.dtype).unsqueeze(-2)[..., :2].unbind(-1)
+            height, width = (max_shape.to(rois.dtype).unsqueeze(-2)[..., :2] - edge).unbind(-1)
             left, right = (torch.minimum(x.clamp(min=0), width) for x in (left, right))
             top, bottom = (torch.minimum(y.clamp(min=0), height) for y in (top, bottom))
         else:
-            left, right = left.clamp(0, max_shape[1]), right.clamp(0, max_shape[1])
-            top, bottom = top.clamp(0, max_shape[0]), bottom.clamp(0, max_shape[0])
+            tall, wide = (side - edge for side in max_shape[:2])
+            left, right = left.clamp(0, wide), right.clamp(0, wide)
+            top, bottom = top.clamp(0, tall), bottom.clamp(0, tall)
     return torch.stack((left, top, right, bottom), dim=-1).reshape(deltas.shape)

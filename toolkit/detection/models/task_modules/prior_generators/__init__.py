@@ -4,5 +4,28 @@ from toolkit.detection.models.task_modules.prior_generators.anchor_generator imp
     AnchorGenerator,
     anchor_inside_flags,
 )
+from toolkit.detection.models.task_modules.prior_generators.base import GridPriors
+from toolkit.detection.models.task_modules.prior_generators.point_generator import MlvlPointGenerator
+from toolkit.detection.models.task_modules.prior_generators.ssd_anchor_generator import (
+    LegacyAnchorGenerator,
+    LegacySSDAnchorGenerator,
+    SSDAnchorGenerator,
+)
+from toolkit.detection.models.task_modules.prior_generators.torchvision_priors import (
+    TorchvisionAnchorGenerator,
+    TorchvisionPointGenerator,
+)
+from toolkit.detection.models.task_modules.prior_generators.yolo_anchor_generator import YOLOAnchorGenerator
 
-__all__ = ["AnchorGenerator", "anchor_inside_flags"]
+__all__ = [
+    "AnchorGenerator",
+    "GridPriors",
+    "LegacyAnchorGenerator",
+    "LegacySSDAnchorGenerator",
+    "MlvlPointGenerator",
+    "SSDAnchorGenerator",
+    "TorchvisionAnchorGenerator",
+    "TorchvisionPointGenerator",
+    "YOLOAnchorGenerator",
+    "anchor_inside_flags",
+]

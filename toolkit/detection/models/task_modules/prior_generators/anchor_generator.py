@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Hashable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.modules.utils import _pair
 
+from toolkit.detection.models.task_modules.prior_generators.base import (
+    Device,
+    GridPriors,
+    Size,
+    anchor_inside_flags,
+    grid_shifts,
+)
 from toolkit.detection.registry import TASK_UTILS
 from toolkit.utils import BuildError
 
-Device = torch.device | str
-Size = tuple[int, int]
-_T = TypeVar("_T")
-# Anchors of an 800 x 1333 image take 4 MB; training on many sizes must not fill the memory with them.
-_CACHED = 16
+__all__ = ["AnchorGenerator", "anchor_inside_flags"]
 
 
 @TASK_UTILS.register_module()
-class AnchorGenerator:
+class AnchorGenerator(GridPriors):
     """Anchors for a pyramid of feature maps (Ren et al., "Faster R-CNN", 2015).
 
     The anchors of a map lie in the order (y, x, base anchor). They are kept for the sizes seen last, so what
@@ -62,7 +62,7 @@ class AnchorGenerator:
         center_offset: float = 0.0,
         use_box_type: bool = False,
     ) -> None:
-        self.strides: list[Size] = [_pair(stride) for stride in strides]
+        super().__init__(strides)
         self.base_sizes = [min(stride) for stride in self.strides] if base_sizes is None else list(base_sizes)
         if not 0 <= center_offset <= 1:
             raise BuildError(f"center_offset of anchors must be from 0 to 1, got {center_offset}")
@@ -89,7 +89,6 @@ class AnchorGenerator:
         self.center_offset = center_offset
         self.use_box_type = use_box_type
         self.base_anchors = self.gen_base_anchors()
-        self._cache: dict[Hashable, Any] = {}
 
     @property
     def num_base_priors(self) -> list[int]:
@@ -100,11 +99,6 @@ class AnchorGenerator:
     def num_base_anchors(self) -> list[int]:
         """The older name of `num_base_priors`."""
         return self.num_base_priors
-
-    @property
-    def num_levels(self) -> int:
-        """How many levels there are."""
-        return len(self.strides)
 
     def gen_base_anchors(self) -> list[Tensor]:
         """The anchors of a cell at the origin, (A, 4), for each level."""
@@ -138,23 +132,6 @@ class AnchorGenerator:
         x, y = center
         return torch.stack((x - widths / 2, y - heights / 2, x + widths / 2, y + heights / 2), dim=-1)
 
-    def grid_priors(
-        self, featmap_sizes: Sequence[Size], dtype: torch.dtype = torch.float32, device: Device = "cuda"
-    ) -> list[Tensor]:
-        """The anchors of each level, (H·W·A, 4).
-
-        Args:
-            featmap_sizes: Height and width of each feature map.
-            dtype: Of the anchors.
-            device: Where they are.
-        """
-        self._check_levels(featmap_sizes)
-        sizes = tuple((int(h), int(w)) for h, w in featmap_sizes)
-        return self._cached(
-            ("priors", sizes, dtype, str(device)),
-            lambda: [self.single_level_grid_priors(size, i, dtype, device) for i, size in enumerate(sizes)],
-        )
-
     def single_level_grid_priors(
         self,
         featmap_size: Size,
@@ -164,11 +141,8 @@ class AnchorGenerator:
     ) -> Tensor:
         """The anchors of one level, (H·W·A, 4), computed anew."""
         base = self.base_anchors[level_idx].to(device=device, dtype=dtype)
-        height, width = featmap_size
-        stride_w, stride_h = self.strides[level_idx]
-        x = torch.arange(width, device=device).to(dtype) * stride_w
-        y = torch.arange(height, device=device).to(dtype) * stride_h
-        shift = torch.stack(torch.broadcast_tensors(x, y[:, None], x, y[:, None]), dim=-1)  # (H, W, 4)
+        x, y = grid_shifts(featmap_size, self.strides[level_idx], 0, dtype, device)
+        shift = torch.stack((x, y, x, y), dim=-1)  # (H, W, 4)
         return (shift[:, :, None] + base).reshape(-1, 4)
 
     def sparse_priors(
@@ -187,101 +161,6 @@ class AnchorGenerator:
         base = self.base_anchors[level_idx].to(device)[prior_idxs % count]
         return (torch.stack((x, y, x, y), dim=1).to(device) + base).to(dtype)
 
-    def valid_flags(
-        self, featmap_sizes: Sequence[Size], pad_shape: Sequence[int], device: Device = "cuda"
-    ) -> list[Tensor]:
-        """Which anchors have their cell inside of the padded image: (H·W·A,) bool a level."""
-        flags = []
-        for level, (size, valid) in enumerate(
-            zip(featmap_sizes, self.valid_sizes(featmap_sizes, pad_shape), strict=True)
-        ):
-            flag = torch.zeros(size, dtype=torch.bool, device=device)
-            flag[: valid[0], : valid[1]] = True
-            flags.append(flag.flatten().repeat_interleave(self.num_base_priors[level]))
-        return flags
-
-    def valid_sizes(self, featmap_sizes: Sequence[Size], pad_shape: Sequence[int]) -> list[Size]:
-        """How many rows and columns of each feature map belong to an image that is padded to `pad_shape`."""
-        self._check_levels(featmap_sizes)
-        height, width = pad_shape[:2]
-        return [
-            (min(math.ceil(height / stride_h), feat_h), min(math.ceil(width / stride_w), feat_w))
-            for (feat_h, feat_w), (stride_w, stride_h) in zip(featmap_sizes, self.strides, strict=True)
-        ]
-
-    def inside_inds(
-        self,
-        featmap_sizes: Sequence[Size],
-        img_meta: dict[str, Any],
-        allowed_border: float,
-        device: Device,
-    ) -> Tensor | None:
-        """The anchors that may train in an image.
-
-        Args:
-            featmap_sizes: Height and width of each feature map.
-            img_meta: ``img_shape``, and ``pad_shape`` where it differs.
-            allowed_border: How far, in pixels, an anchor may leave the image; negative for no limit.
-            device: Where the anchors are.
-
-        Returns:
-            Places among the anchors of all levels, (K,) int64; None for all of them.
-        """
-        sizes = tuple((int(h), int(w)) for h, w in featmap_sizes)
-        pad_shape = tuple(img_meta.get("pad_shape", img_meta["img_shape"])[:2])
-        if allowed_border < 0 and self.valid_sizes(sizes, pad_shape) == list(sizes):
-            return None  # known without looking at the anchors
-        img_shape = tuple(img_meta["img_shape"][:2]) if allowed_border >= 0 else None
-
-        def find() -> Tensor:
-            flags = torch.cat(self.valid_flags(sizes, pad_shape, device))
-            if img_shape is not None:
-                anchors = torch.cat(self.grid_priors(sizes, device=device))
-                flags &= anchor_inside_flags(anchors, flags, img_shape, allowed_border)
-            return flags.nonzero().squeeze(1)
-
-        return self._cached(("inside", sizes, pad_shape, img_shape, allowed_border, str(device)), find)
-
-    def _cached(self, key: Hashable, make: Callable[[], _T]) -> _T:
-        if key in self._cache:
-            self._cache[key] = self._cache.pop(key)  # now the youngest
-            return self._cache[key]
-        value = make()
-        while len(self._cache) >= 2 * _CACHED:
-            del self._cache[next(iter(self._cache))]
-        self._cache[key] = value
-        return value
-
-    def _check_levels(self, featmap_sizes: Sequence[Size]) -> None:
-        if len(featmap_sizes) != self.num_levels:
-            raise BuildError(
-                f"anchors are set up for {self.num_levels} strides, the network gives {len(featmap_sizes)} "
-                "feature maps; make the strides of the anchor generator and num_outs of the neck agree"
-            )
-
     def __repr__(self) -> str:
         names = ("strides", "ratios", "scales", "base_sizes", "scale_major", "centers", "center_offset")
         return f"AnchorGenerator({', '.join(f'{name}={getattr(self, name)}' for name in names)})"
-
-
-def anchor_inside_flags(
-    flat_anchors: Tensor, valid_flags: Tensor, img_shape: Sequence[int], allowed_border: float = 0
-) -> Tensor:
-    """Which anchors are valid and, with a border of 0 or more, leave the image by no more than that.
-
-    Args:
-        flat_anchors: (N, 4).
-        valid_flags: (N,) bool.
-        img_shape: Height and width.
-        allowed_border: In pixels; negative for no limit.
-
-    Returns:
-        (N,) bool.
-    """
-    if allowed_border < 0:
-        return valid_flags
-    height, width = img_shape[:2]
-    left, top, right, bottom = flat_anchors.unbind(-1)
-    inside = (left >= -allowed_border) & (top >= -allowed_border)
-    inside &= (right < width + allowed_border) & (bottom < height + allowed_border)
-    return valid_flags & inside
