@@ -323,3 +323,14 @@ def test_custom_imports_are_data_until_asked_for(files: Files, monkeypatch: pyte
     cfg.custom_imports = 3
     with pytest.raises(ConfigError, match="imports="):
         import_custom_modules(cfg)
+
+
+def test_custom_imports_of_projects_that_are_stood_in_for(
+    files: Files, caplog: pytest.LogCaptureFixture
+) -> None:
+    from toolkit.config import import_custom_modules
+
+    files(a_py="custom_imports = dict(imports=['mmcls.models'], allow_failed_imports=False)")
+    with caplog.at_level("INFO", logger="toolkit.config.custom_imports"):
+        assert import_custom_modules(files.read("a.py")) == []
+    assert "mmcls.models" in caplog.text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,11 @@ _WRAPPER_PREFIX = "module."
 
 
 def load_pretrained(
-    module: nn.Module, source: str | Path, prefix: str | None = None, map_location: Any = "cpu"
+    module: nn.Module,
+    source: str | Path,
+    prefix: str | None = None,
+    map_location: Any = "cpu",
+    revise: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None,
 ) -> None:
     """Load what fits of a checkpoint into `module`, and log what doesn't.
 
@@ -29,6 +33,7 @@ def load_pretrained(
         prefix: Load only the weights below it: ``backbone`` takes the backbone out of a detector's
             checkpoint.
         map_location: As for `torch.load`.
+        revise: Turns the weights of the checkpoint, by key, into those to load.
 
     Raises:
         CheckpointError: The checkpoint can't be had or read, or nothing in it fits.
@@ -37,6 +42,8 @@ def load_pretrained(
     weights = {key.removeprefix(_WRAPPER_PREFIX): value for key, value in weights.items()}
     if prefix:
         weights = _below(weights, prefix.rstrip("."), source)
+    if revise is not None:
+        weights = revise(weights)
     own = module.state_dict()
     fitting = {key: value for key, value in weights.items() if key in own and own[key].shape == value.shape}
     name = type(module).__name__

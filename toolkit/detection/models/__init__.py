@@ -1,6 +1,7 @@
 """Detectors and their parts. Importing this registers all of them."""
 
 from toolkit.detection.models import (
+    backbones,
     data_preprocessors,
     dense_heads,
     detectors,
@@ -9,9 +10,11 @@ from toolkit.detection.models import (
     necks,
     roi_heads,
     task_modules,
+    test_time_augs,
 )
 
 __all__ = [
+    "backbones",
     "data_preprocessors",
     "dense_heads",
     "detectors",
@@ -20,4 +23,5 @@ __all__ = [
     "necks",
     "roi_heads",
     "task_modules",
+    "test_time_augs",
 ]

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
+from toolkit.model.backbones.common import CONV_NORM_INIT, backbone_init, freeze, norms_to_eval
 from toolkit.model.backbones.resnet_blocks import BasicBlock, Bottleneck, ResidualBlock, ResLayer
 from toolkit.model.base_module import BaseModule, InitCfg
 from toolkit.model.cnn import build_conv_layer, build_norm_layer
@@ -86,8 +86,8 @@ class ResNet(BaseModule):
         pretrained: str | None = None,
         init_cfg: InitCfg = None,
     ) -> None:
-        super().__init__(self._own_init_cfg(pretrained, init_cfg))
-        self._check(depth, num_stages, strides, dilations, out_indices, dcn, stage_with_dcn)
+        super().__init__(backbone_init(pretrained, init_cfg, CONV_NORM_INIT))
+        self._check(num_stages, strides, dilations, out_indices, dcn, stage_with_dcn)
         self.depth, self.num_stages = depth, num_stages
         self.stem_channels, self.base_channels = stem_channels or base_channels, base_channels
         self.strides, self.dilations, self.out_indices = strides, dilations, out_indices
@@ -96,19 +96,25 @@ class ResNet(BaseModule):
         self.conv_cfg, self.norm_cfg = conv_cfg, norm_cfg
         self.dcn, self.stage_with_dcn, self.plugins = dcn, stage_with_dcn, plugins
         self.zero_init_residual = zero_init_residual
-        self.block, blocks = self.arch_settings[depth]
+        self.block, blocks = self._architecture(depth)
         self.stage_blocks = blocks[:num_stages]
 
         self._make_stem_layer(in_channels, self.stem_channels)
         own_init = init_cfg is None and pretrained is None
-        self._make_stages(self._block_init_cfg() if own_init else None)
-        self.feat_dim = self.block.expansion * base_channels * 2 ** (num_stages - 1)
+        self.feat_dim = self._make_stages(self._block_init_cfg() if own_init else None)
         self._freeze_stages()
+
+    def _architecture(self, depth: int) -> tuple[type[ResidualBlock], tuple[int, ...]]:
+        """The class of the blocks, and how many a stage has."""
+        if depth not in self.arch_settings:
+            raise BuildError(
+                f"depth of {type(self).__name__} must be one of {sorted(self.arch_settings)}, got {depth!r}"
+            )
+        return self.arch_settings[depth]
 
     @classmethod
     def _check(
         cls,
-        depth: int,
         num_stages: int,
         strides: Sequence[int],
         dilations: Sequence[int],
@@ -117,8 +123,6 @@ class ResNet(BaseModule):
         stage_with_dcn: Sequence[bool],
     ) -> None:
         name = cls.__name__
-        if depth not in cls.arch_settings:
-            raise BuildError(f"depth of {name} must be one of {sorted(cls.arch_settings)}, got {depth!r}")
         if not 1 <= num_stages <= 4:
             raise BuildError(f"num_stages of {name} must be 1 to 4, got {num_stages!r}")
         if not len(strides) == len(dilations) == num_stages:
@@ -134,19 +138,6 @@ class ResNet(BaseModule):
             raise BuildError(
                 f"stage_with_dcn of {name} needs {num_stages} values, got {tuple(stage_with_dcn)}"
             )
-
-    @staticmethod
-    def _own_init_cfg(pretrained: str | None, init_cfg: InitCfg) -> InitCfg:
-        if pretrained is not None and init_cfg is not None:
-            raise BuildError(f"set pretrained ({pretrained!r}) or init_cfg of a backbone, not both")
-        if pretrained is not None:
-            return {"type": "Pretrained", "checkpoint": pretrained}
-        if init_cfg is not None:
-            return init_cfg
-        return [
-            {"type": "Kaiming", "layer": "Conv2d"},
-            {"type": "Constant", "val": 1, "layer": ["_BatchNorm", "GroupNorm"]},
-        ]
 
     def _block_init_cfg(self) -> Cfg | None:
         if not self.zero_init_residual:
@@ -175,15 +166,18 @@ class ResNet(BaseModule):
             self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
 
-    def _make_stages(self, block_init_cfg: Cfg | None) -> None:
+    def _stage_kwargs(self, index: int) -> dict[str, Any]:
+        """Arguments of a stage that are its own; at least its ``planes``."""
+        return {"planes": self.base_channels * 2**index}
+
+    def _make_stages(self, block_init_cfg: Cfg | None) -> int:
+        """Add the stages, and give the channels of the last one's output."""
         inplanes = self.stem_channels
         self.res_layers: list[str] = []
         for i, num_blocks in enumerate(self.stage_blocks):
-            planes = self.base_channels * 2**i
+            own = {"block": self.block, **self._stage_kwargs(i)}
             layer = self.make_res_layer(
-                block=self.block,
                 inplanes=inplanes,
-                planes=planes,
                 num_blocks=num_blocks,
                 stride=self.strides[i],
                 dilation=self.dilations[i],
@@ -195,10 +189,12 @@ class ResNet(BaseModule):
                 dcn=self.dcn if self.dcn is not None and self.stage_with_dcn[i] else None,
                 plugins=None if self.plugins is None else self.make_stage_plugins(self.plugins, i),
                 init_cfg=block_init_cfg,
+                **own,
             )
-            inplanes = planes * self.block.expansion
+            inplanes = own["planes"] * self.block.expansion
             self.add_module(f"layer{i + 1}", layer)
             self.res_layers.append(f"layer{i + 1}")
+        return inplanes
 
     def make_res_layer(self, **kwargs: Any) -> nn.Module:
         """Build a stage. A subclass with other stages overrides this; arguments: those of `ResLayer`."""
@@ -230,10 +226,11 @@ class ResNet(BaseModule):
             return
         frozen = [self.stem] if self.deep_stem else [self.norm1, self.conv1]
         frozen += [getattr(self, f"layer{i}") for i in range(1, self.frozen_stages + 1)]
-        for module in frozen:
-            module.eval()
-            for param in module.parameters():
-                param.requires_grad = False
+        freeze(frozen)
+
+    def _forward_stem(self, x: Tensor) -> Tensor:
+        x = self.stem(x) if self.deep_stem else self.relu(self.norm1(self.conv1(x)))
+        return self.maxpool(x)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Feature maps of the stages in `out_indices`.
@@ -245,8 +242,7 @@ class ResNet(BaseModule):
             A map a stage: stage i is (N, base_channels·2^i·expansion, H/s, W/s), where s is 4 times the
             product of the strides up to it.
         """
-        x = self.stem(x) if self.deep_stem else self.relu(self.norm1(self.conv1(x)))
-        x = self.maxpool(x)
+        x = self._forward_stem(x)
         outs = []
         for i, name in enumerate(self.res_layers):
             x = getattr(self, name)(x)
@@ -259,9 +255,7 @@ class ResNet(BaseModule):
         super().train(mode)
         self._freeze_stages()
         if mode and self.norm_eval:
-            for module in self.modules():
-                if isinstance(module, _BatchNorm):
-                    module.eval()
+            norms_to_eval(self)
         return self
 
 

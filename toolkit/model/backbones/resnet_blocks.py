@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
+from toolkit.model.backbones.common import maybe_recomputed
 from toolkit.model.base_module import BaseModule, InitCfg, Sequential
 from toolkit.model.cnn import build_conv_layer, build_norm_layer, build_plugin_layer
 from toolkit.utils import BuildError
@@ -66,9 +66,13 @@ class ResidualBlock(BaseModule):
         self._build()
         self.relu = nn.ReLU(inplace=True)
         self.downsample = downsample
+        self._extend()
 
     def _build(self) -> None:
         raise TypeError(f"{type(self).__name__} must build its layers in _build")
+
+    def _extend(self) -> None:
+        """Add what comes behind the shortcut in state dicts."""
 
     def _body(self, x: Tensor) -> Tensor:
         raise TypeError(f"{type(self).__name__} must compute its residual in _body")
@@ -98,9 +102,7 @@ class ResidualBlock(BaseModule):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, inplanes, H, W) to (N, planes·expansion, H/stride, W/stride)."""
-        if self.with_cp and x.requires_grad:
-            return self.relu(checkpoint(self._with_shortcut, x, use_reentrant=False))
-        return self.relu(self._with_shortcut(x))
+        return self.relu(maybe_recomputed(self._with_shortcut, x, self.with_cp))
 
 
 class BasicBlock(ResidualBlock):
@@ -135,43 +137,64 @@ class BasicBlock(ResidualBlock):
 class Bottleneck(ResidualBlock):
     """1x1, 3x3 and 1x1 convolutions: the block of ResNet-50 and deeper (He et al. 2015).
 
+    A kind of it may be of another width in the middle (`_width`), have groups there, or something else in
+    place of the 3x3 convolution (`_add_middle`).
+
     Arguments: `ResidualBlock`.
     """
 
     expansion = 4
+    groups = 1
     conv3: nn.Module
     norm3_name: str
+
+    def _width(self) -> int:
+        """Channels of the 3x3 convolution."""
+        return self.planes
 
     def _build(self) -> None:
         at_first = self.style == "caffe"
         stride1, stride2 = (self.stride, 1) if at_first else (1, self.stride)
         self.conv1_stride, self.conv2_stride = stride1, stride2
-        out = self.planes * self.expansion
-        first = build_conv_layer(self.conv_cfg, self.inplanes, self.planes, 1, stride=stride1, bias=False)
-        self._add_conv_norm(1, first, self.planes)
-        self._add_conv_norm(2, self._middle_conv(), self.planes)
-        last = build_conv_layer(self.conv_cfg, self.planes, out, 1, bias=False)
+        self.width, out = self._width(), self.planes * self.expansion
+        first = build_conv_layer(self.conv_cfg, self.inplanes, self.width, 1, stride=stride1, bias=False)
+        self._add_conv_norm(1, first, self.width)
+        self._add_middle()
+        last = build_conv_layer(self.conv_cfg, self.width, out, 1, bias=False)
         self._add_conv_norm(3, last, out)
-        channels = dict(zip(_PLUGIN_PLACES, (self.planes, self.planes, out), strict=True))
+
+    def _extend(self) -> None:
+        channels = (self.width, self.width, self.planes * self.expansion)
         self._plugin_names: dict[str, list[str]] = {
-            place: self._add_plugins(channels[place], place) for place in _PLUGIN_PLACES
+            place: self._add_plugins(width, place)
+            for place, width in zip(_PLUGIN_PLACES, channels, strict=True)
         }
 
-    def _middle_conv(self) -> nn.Module:
-        """The 3x3 convolution, deformable where `dcn` says so."""
+    def _add_middle(self) -> None:
+        """Add what stands between the first and the last convolution."""
+        self._add_conv_norm(2, self._spatial_conv(self.width, self.groups), self.width)
+
+    def _spatial_cfg(self) -> Cfg | None:
+        """Config of the 3x3 convolution: deformable where `dcn` says so."""
         cfg = dict(self.dcn or {})
         fallback = cfg.pop("fallback_on_stride", False)
         self.with_dcn = self.dcn is not None
-        if self.dcn is not None and self.conv_cfg is not None and not fallback:
+        if self.dcn is None or fallback:
+            return self.conv_cfg
+        if self.conv_cfg is not None:
             raise BuildError("conv_cfg must be None where dcn is set")
+        return cfg
+
+    def _spatial_conv(self, channels: int, groups: int = 1) -> nn.Module:
         return build_conv_layer(
-            cfg if self.dcn is not None and not fallback else self.conv_cfg,
-            self.planes,
-            self.planes,
+            self._spatial_cfg(),
+            channels,
+            channels,
             3,
             stride=self.conv2_stride,
             padding=self.dilation,
             dilation=self.dilation,
+            groups=groups,
             bias=False,
         )
 
@@ -202,9 +225,13 @@ class Bottleneck(ResidualBlock):
             x = getattr(self, name)(x)
         return x
 
+    def _middle(self, x: Tensor) -> Tensor:
+        """What `_add_middle` added."""
+        return self.relu(self.norm2(self.conv2(x)))
+
     def _body(self, x: Tensor) -> Tensor:
         out = self._plugged(self.relu(self.norm1(self.conv1(x))), "after_conv1")
-        out = self._plugged(self.relu(self.norm2(self.conv2(out))), "after_conv2")
+        out = self._plugged(self._middle(out), "after_conv2")
         return self._plugged(self.norm3(self.conv3(out)), "after_conv3")
 
 
@@ -222,6 +249,7 @@ class ResLayer(Sequential):
         conv_cfg: Config of the convolutions.
         norm_cfg: Config of the norms.
         downsample_first: Whether the first block strides, or the last.
+        changing_kwargs: Further arguments of the block that strides.
         **kwargs: Passed on to each block.
     """
 
@@ -236,6 +264,7 @@ class ResLayer(Sequential):
         conv_cfg: Cfg | None = None,
         norm_cfg: Cfg = {"type": "BN"},  # noqa: B006 - read only
         downsample_first: bool = True,
+        changing_kwargs: Cfg | None = None,
         **kwargs: Any,
     ) -> None:
         out = planes * block.expansion
@@ -248,7 +277,8 @@ class ResLayer(Sequential):
         shortcut = None
         if stride != 1 or inplanes != out:
             shortcut = _shortcut(inplanes, out, stride, avg_down, conv_cfg, norm_cfg)
-        changing = block(inplanes, planes, stride=stride, downsample=shortcut, **kwargs)
+        own = {**kwargs, **(changing_kwargs or {})}
+        changing = block(inplanes, planes, stride=stride, downsample=shortcut, **own)
         rest = [block(rest_in, width, **kwargs) for width in rest_planes]
         super().__init__(*([changing, *rest] if downsample_first else [*rest, changing]))
 

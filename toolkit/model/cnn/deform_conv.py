@@ -28,8 +28,10 @@ class _DeformConvPack(nn.Module):
         groups: int = 1,
         deform_groups: int = 1,
         bias: bool = False,
+        deformable_groups: int | None = None,
     ) -> None:
         super().__init__()
+        deform_groups = deform_groups if deformable_groups is None else deformable_groups
         self.in_channels, self.out_channels = in_channels, out_channels
         self.kernel_size: tuple[int, int] = _pair(kernel_size)
         self.stride, self.padding, self.dilation = _pair(stride), _pair(padding), _pair(dilation)
@@ -57,6 +59,10 @@ class _DeformConvPack(nn.Module):
         nn.init.zeros_(self.conv_offset.bias)  # type: ignore[arg-type]
 
     def _convolve(self, x: Tensor, offset: Tensor, mask: Tensor | None) -> Tensor:
+        if x.is_cpu and not {x.dtype, offset.dtype}.isdisjoint((torch.bfloat16, torch.half)):
+            # torchvision's kernel for CPUs knows no half precision, and autocast none of its operations
+            whole = self._convolve(x.float(), offset.float(), None if mask is None else mask.float())
+            return whole.to(x.dtype)
         return deform_conv2d(
             x, offset, self.weight, self.bias, self.stride, self.padding, self.dilation, mask=mask
         )
@@ -76,6 +82,7 @@ class DeformConv2dPack(_DeformConvPack):
         groups: See `torch.nn.Conv2d`.
         deform_groups: Groups of channels with offsets of their own.
         bias: Whether there is a bias.
+        deformable_groups: An older name of `deform_groups`.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -103,12 +110,60 @@ class ModulatedDeformConv2dPack(_DeformConvPack):
         groups: int = 1,
         deform_groups: int = 1,
         bias: bool = True,
+        deformable_groups: int | None = None,
     ) -> None:
         super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, deform_groups, bias
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride,
+            padding,
+            dilation,
+            groups,
+            deform_groups,
+            bias,
+            deformable_groups,
         )
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, H, W) to (N, out_channels, H', W')."""
         first, second, mask = self.conv_offset(x).chunk(3, dim=1)
         return self._convolve(x, torch.cat((first, second), dim=1), mask.sigmoid())
+
+
+class DeformConv2d(nn.Module):
+    """A deformable convolution whose offsets are given to it (Dai et al., "Deformable Convolutional
+    Networks", 2017).
+
+    Args:
+        in_channels: Of the input.
+        out_channels: Of the output.
+        kernel_size: Of the convolution, like the next three.
+        stride: See `torch.nn.Conv2d`.
+        padding: See `torch.nn.Conv2d`.
+        dilation: See `torch.nn.Conv2d`.
+        groups: See `torch.nn.Conv2d`.
+        deform_groups: How many groups of input channels have offsets of their own.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int] = 1,
+        padding: int | tuple[int, int] = 0,
+        dilation: int | tuple[int, int] = 1,
+        groups: int = 1,
+        deform_groups: int = 1,
+    ) -> None:
+        super().__init__()
+        self.kernel_size: tuple[int, int] = _pair(kernel_size)
+        self.stride, self.padding, self.dilation = _pair(stride), _pair(padding), _pair(dilation)
+        self.groups, self.deform_groups = groups, deform_groups
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels // groups, *self.kernel_size))
+        nn.init.kaiming_uniform_(self.weight, nonlinearity="relu")
+
+    def forward(self, x: Tensor, offset: Tensor) -> Tensor:
+        """(N, in_channels, H, W) and offsets as y, x of each tap, (N, deform_groups·2·taps, H', W')."""
+        return deform_conv2d(x, offset, self.weight, None, self.stride, self.padding, self.dilation)

@@ -16,7 +16,7 @@ from toolkit.registry import MODELS
 from toolkit.utils import BuildError, did_you_mean
 
 
-@MODELS.register_module("SyncBN")
+@MODELS.register_module(["SyncBN", "MMSyncBN"])
 class SyncBN(nn.SyncBatchNorm):
     """`torch.nn.SyncBatchNorm` that is a plain batch norm where there is nothing to synchronise.
 
@@ -47,6 +47,26 @@ class SyncBN(nn.SyncBatchNorm):
             momentum,
             self.eps,
         )
+
+
+@MODELS.register_module("LN2d")
+class LayerNorm2d(nn.LayerNorm):
+    """Layer norm over the channels of a map, at each place.
+
+    Args:
+        num_channels: Channels of the input.
+        **kwargs: Those of `torch.nn.LayerNorm`.
+    """
+
+    def __init__(self, num_channels: int, **kwargs: Any) -> None:
+        super().__init__(num_channels, **kwargs)
+        self.num_channels = num_channels
+
+    def forward(self, x: Tensor, data_format: str = "channel_first") -> Tensor:
+        """(N, C, H, W) in and out; (N, H, W, C) where `data_format` is 'channel_last'."""
+        if data_format == "channel_last":
+            return super().forward(x)
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2).contiguous()
 
 
 for _name, _layer in {
@@ -111,7 +131,9 @@ def build_norm_layer(
     if layer_type is None:
         raise BuildError(f"unknown norm layer {kind!r}{did_you_mean(kind, sorted(MODELS.root.module_dict))}")
     cfg.setdefault("eps", 1e-5)
-    if inspect.isclass(layer_type) and issubclass(layer_type, nn.GroupNorm):
+    if inspect.isclass(layer_type) and issubclass(layer_type, LayerNorm2d):
+        layer = MODELS.build({**cfg, "num_channels": num_features})
+    elif inspect.isclass(layer_type) and issubclass(layer_type, nn.GroupNorm):
         if "num_groups" not in cfg:
             raise BuildError(f"norm_cfg of type {kind!r} needs num_groups, got {cfg!r}")
         layer = MODELS.build({**cfg, "num_channels": num_features})

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from toolkit.detection.models.necks.levels import used_levels
 from toolkit.detection.registry import MODELS
 from toolkit.model import BaseModule
 from toolkit.model.cnn import ConvModule
@@ -66,7 +67,7 @@ class FPN(BaseModule):
         self.relu_before_extra_convs = relu_before_extra_convs
         self.upsample_cfg = dict(upsample_cfg)
         self.start_level, self.end_level = start_level, end_level
-        self.backbone_end_level = self._checked_end(start_level, end_level)
+        self.backbone_end_level = used_levels("FPN", self.num_ins, num_outs, start_level, end_level)
         self.add_extra_convs = self._checked_source(add_extra_convs)
 
         # Plain lists: their layers are initialised by this module's init_cfg, not by their own.
@@ -86,23 +87,6 @@ class FPN(BaseModule):
                 self.fpn_convs.append(
                     ConvModule(channels, out_channels, 3, stride=2, padding=1, norm_cfg=norm_cfg, **common)
                 )
-
-    def _checked_end(self, start_level: int, end_level: int) -> int:
-        if end_level in (-1, self.num_ins - 1):
-            if self.num_outs < self.num_ins - start_level:
-                raise BuildError(
-                    f"FPN: num_outs {self.num_outs} is less than the {self.num_ins - start_level} levels "
-                    f"from start_level {start_level} to the last of {self.num_ins} inputs; "
-                    "set end_level or num_outs"
-                )
-            return self.num_ins
-        if not start_level <= end_level < self.num_ins or self.num_outs != end_level - start_level + 1:
-            raise BuildError(
-                f"FPN: end_level {end_level} must be an input from start_level {start_level} on, and "
-                f"num_outs {self.num_outs} equal to end_level - start_level + 1; "
-                f"there are {self.num_ins} inputs"
-            )
-        return end_level + 1
 
     @staticmethod
     def _checked_source(add_extra_convs: bool | str) -> str | bool:
@@ -128,9 +112,17 @@ class FPN(BaseModule):
         used = inputs[self.start_level : self.backbone_end_level]
         laterals = [conv(x) for conv, x in zip(self.lateral_convs, used, strict=True)]
         for i in range(len(laterals) - 1, 0, -1):
-            laterals[i - 1] = laterals[i - 1] + self._upsample(laterals[i], laterals[i - 1])
-        outs = [self.fpn_convs[i](lateral) for i, lateral in enumerate(laterals)]
+            laterals[i - 1] = self._merged(laterals[i - 1] + self._upsample(laterals[i], laterals[i - 1]))
+        outs = self._refined([self.fpn_convs[i](lateral) for i, lateral in enumerate(laterals)])
         return tuple(outs + self._extra(inputs, laterals, outs))
+
+    def _merged(self, lateral: Tensor) -> Tensor:
+        """What becomes of a lateral when the coarser one has been added; for subclasses."""
+        return lateral
+
+    def _refined(self, outs: list[Tensor]) -> list[Tensor]:
+        """What becomes of the levels before coarser ones are made of them; for subclasses."""
+        return outs
 
     def _upsample(self, x: Tensor, like: Tensor) -> Tensor:
         if "scale_factor" in self.upsample_cfg:
