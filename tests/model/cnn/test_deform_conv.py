@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from toolkit.model.cnn import build_conv_layer
+from toolkit.utils import TrainingError
 
 
 @pytest.mark.parametrize("kind", ["DCN", "DCNv2"])
@@ -22,3 +23,12 @@ def test_mixed_precision_on_a_cpu(kind: str) -> None:
             assert mixed.shape == plain.shape
             torch.testing.assert_close(mixed.float(), plain, rtol=0, atol=0.1)
     assert layer.weight.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("kind", ["DCN", "DCNv2"])
+def test_offsets_that_are_no_numbers_end_in_a_message(kind: str) -> None:
+    layer = build_conv_layer({"type": kind}, 4, 6, 3, padding=1)
+    with torch.no_grad():
+        layer.conv_offset.bias[0] = float("nan")
+    with pytest.raises(TrainingError, match="grown beyond all bounds"):
+        layer(torch.randn(1, 4, 8, 9))

@@ -117,6 +117,10 @@ def test_non_local_starts_as_the_identity(mode: str) -> None:
         NonLocal2d(4, mode="gausian")
 
 
+def test_carafe_of_no_regions() -> None:
+    assert carafe(torch.zeros(0, 4, 7, 7), torch.zeros(0, 9, 14, 14), 3, 1, 2).shape == (0, 4, 14, 14)
+
+
 def test_carafe_by_hand() -> None:
     features, masks = x(1, 4, 3, 5), x(1, 2 * 9, 6, 10)
     out = carafe(features, masks, 3, 2, 2)

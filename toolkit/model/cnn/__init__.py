@@ -5,7 +5,12 @@ from toolkit.model.cnn.adaptive_padding import AdaptivePadding, Conv2dAdaptivePa
 from toolkit.model.cnn.carafe import CARAFEPack, carafe
 from toolkit.model.cnn.context_block import ContextBlock
 from toolkit.model.cnn.conv_module import ConvModule
-from toolkit.model.cnn.deform_conv import DeformConv2d, DeformConv2dPack, ModulatedDeformConv2dPack
+from toolkit.model.cnn.deform_conv import (
+    DeformConv2d,
+    DeformConv2dPack,
+    ModulatedDeformConv2dPack,
+    deform_conv2d,
+)
 from toolkit.model.cnn.depthwise import DepthwiseSeparableConvModule
 from toolkit.model.cnn.dropblock import DropBlock
 from toolkit.model.cnn.generalized_attention import GeneralizedAttention
@@ -58,6 +63,7 @@ __all__ = [
     "build_plugin_layer",
     "build_upsample_layer",
     "carafe",
+    "deform_conv2d",
     "infer_abbr",
     "is_norm",
 ]

@@ -26,7 +26,7 @@ def carafe(features: Tensor, masks: Tensor, kernel_size: int, group_size: int, s
     area, scale = kernel_size**2, scale_factor
     weights = masks.view(n, group_size, area, height, scale, width, scale)
     near = F.pad(features, [kernel_size // 2] * 4).view(
-        n, group_size, channels // group_size, -1, width + kernel_size - 1
+        n, group_size, channels // group_size, height + kernel_size - 1, width + kernel_size - 1
     )
     out: Tensor | None = None
     # One neighbour at a time: all of them at once would take kernel_size² times the memory of the output.

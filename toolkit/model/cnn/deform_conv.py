@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.utils import _pair
-from torchvision.ops import deform_conv2d
+from torchvision import ops
 
 from toolkit.registry import MODELS
+from toolkit.utils import TrainingError
+
+
+def deform_conv2d(x: Tensor, offset: Tensor, weight: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """`torchvision.ops.deform_conv2d`, which on the CPU ends the process where an offset is no number.
+
+    Raises:
+        TrainingError: That is so.
+    """
+    # Where a GPU computes, a look would wait for it in every layer.
+    if offset.device.type == "cpu" and bool(offset.detach().sum().isnan()):
+        raise TrainingError(
+            "the offsets of a deformable convolution are not numbers: the weights, or what they were given, "
+            "have grown beyond all bounds. Lower the learning rate, clip the gradients "
+            "(optim_wrapper.clip_grad=dict(max_norm=35)), or start from pretrained weights"
+        )
+    return ops.deform_conv2d(x, offset, weight, *args, **kwargs)
 
 
 class _DeformConvPack(nn.Module):

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.ops import deform_conv2d
 
+from toolkit.model.cnn.deform_conv import deform_conv2d
 from toolkit.registry import MODELS
 
 _AWS_EPS = 1e-5

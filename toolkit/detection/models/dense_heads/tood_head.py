@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.ops import deform_conv2d
 
 from toolkit.detection.models.dense_heads.anchor_head import Cfg
 from toolkit.detection.models.dense_heads.anchor_targets import AnchorTargets
@@ -19,7 +18,7 @@ from toolkit.detection.models.utils import distance2bbox, multi_apply, reduce_me
 from toolkit.detection.registry import MODELS
 from toolkit.logging import MessageHub
 from toolkit.model import bias_init_with_prob, normal_init
-from toolkit.model.cnn import ConvModule, Scale
+from toolkit.model.cnn import ConvModule, Scale, deform_conv2d
 from toolkit.structures import InstanceData
 from toolkit.utils import BuildError
 
