@@ -11,6 +11,8 @@ from toolkit.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from toolkit.utils import ConfigError, did_you_mean
 
 _OPTIONS = ("decay_rate", "decay_type", "num_layers")
+# Published configs give these beside it, which mean nothing here: vectors and biases don't decay anyway.
+_IGNORED = ("norm_decay_mult", "bias_decay_mult", "bypass_duplicate")
 _TYPES = ("layer_wise", "stage_wise")
 _WITHOUT_DECAY = ("pos_embed", "cls_token")
 
@@ -29,13 +31,15 @@ class LearningRateDecayOptimizerConstructor(DefaultOptimWrapperConstructor):
         optim_wrapper_cfg: The wrapper's config, with the optimizer's under `optimizer`.
         paramwise_cfg: ``decay_rate``; ``decay_type``, 'layer_wise' (the default) or 'stage_wise';
             ``num_layers``, how many steps a ConvNeXt is divided into (6 for the tiny one, 12 for others).
+            ``norm_decay_mult``, ``bias_decay_mult`` and ``bypass_duplicate`` may stand there and change
+            nothing.
 
     Raises:
         ConfigError: An option is missing or unknown, or the backbone's layers can't be told.
     """
 
     def _options(self) -> tuple[str, ...]:
-        return _OPTIONS
+        return (*_OPTIONS, *_IGNORED)
 
     def _validate(self) -> None:
         super()._validate()

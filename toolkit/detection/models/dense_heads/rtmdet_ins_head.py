@@ -240,9 +240,14 @@ class RTMDetInsHead(RTMDetHead):
         logits = torch.cat([self._mask_logits(*part) for part in parts])
         scale = self.prior_generator.strides[0][0] // self.mask_loss_stride
         logits = F.interpolate(logits[None], scale_factor=scale, mode="bilinear")[0]
-        step = self.mask_loss_stride
-        goal = torch.cat([mask[:, step // 2 :: step, step // 2 :: step] for mask in masks])
+        goal = torch.cat([self._mask_goal(mask, logits.shape[-2:]) for mask in masks])
         return self.loss_mask(logits, goal[targets.pos_gt_inds], weight=None, avg_factor=num_pos)
+
+    def _mask_goal(self, masks: Tensor, size: Sequence[int]) -> Tensor:
+        """Masks (G, H, W) of an image at the stride of their loss, in the size of the padded batch."""
+        step = self.mask_loss_stride
+        small = masks[:, step // 2 :: step, step // 2 :: step]
+        return F.pad(small, (0, size[1] - small.size(2), 0, size[0] - small.size(1)))
 
 
 @MODELS.register_module()
