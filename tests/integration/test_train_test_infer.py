@@ -53,6 +53,19 @@ def test_a_work_dir_is_tested_and_inferred_with(
         assert cv2.imread(str(tmp_path / "out/vis" / Path(other["file"]).name)).shape == (48, 64, 3)
 
 
+def test_with_views_a_checkpoint_is_tested_with_its_own_or_the_default_ones(
+    trained: Path, config: Path, tmp_path: Path
+) -> None:
+    boxes = []
+    for options in ([], ["--tta"]):
+        run("test", config, trained, "--out", tmp_path / "results.pkl", *options)
+        boxes.append(pickle.loads((tmp_path / "results.pkl").read_bytes())[0]["pred_instances"]["bboxes"])
+    assert boxes[0].shape != boxes[1].shape or not (boxes[0] == boxes[1]).all()
+    config.write_text(config.read_text() + "tta_model = dict(type='DetTTAModle')\n")
+    output = run("test", config, trained, "--tta", code=1)
+    assert "did you mean 'DetTTAModel'" in output
+
+
 def test_an_unreadable_image_is_named_and_the_others_are_done(
     trained: Path, voc: Path, tmp_path: Path
 ) -> None:

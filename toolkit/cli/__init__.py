@@ -18,6 +18,9 @@ COMMANDS = {
     "test": ("toolkit.cli.test", "test"),
     "infer": ("toolkit.cli.infer", "infer"),
     "config": ("toolkit.cli.config", "config"),
+    "analyze": ("toolkit.cli.analyze", "analyze"),
+    "convert": ("toolkit.cli.convert", "convert"),
+    "publish": ("toolkit.cli.publish", "publish"),
 }
 
 

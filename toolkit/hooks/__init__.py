@@ -11,6 +11,7 @@ from toolkit.hooks.interval import Interval
 from toolkit.hooks.iter_timer_hook import IterTimerHook
 from toolkit.hooks.logger_hook import LoggerHook
 from toolkit.hooks.param_scheduler_hook import ParamSchedulerHook
+from toolkit.hooks.prepare_tta_hook import PrepareTTAHook
 from toolkit.hooks.priority import Priority, get_priority
 from toolkit.hooks.profiler_hook import ProfilerHook
 from toolkit.hooks.runtime_info_hook import RuntimeInfoHook
@@ -32,6 +33,7 @@ __all__ = [
     "LoggerHook",
     "NaiveVisualizationHook",
     "ParamSchedulerHook",
+    "PrepareTTAHook",
     "Priority",
     "ProfilerHook",
     "RuntimeInfoHook",

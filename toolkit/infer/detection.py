@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from toolkit.detection.evaluation.mask_runs import encode_masks
 from toolkit.detection.models.detectors import BaseDetector
 from toolkit.detection.visualization import DetLocalVisualizer
 from toolkit.infer.base import BaseInferencer
@@ -27,22 +28,24 @@ class DetInferencer(BaseInferencer):
 
         Returns:
             `{height, width, boxes: [[x1, y1, x2, y2], …], labels: [name, …], scores: [float, …]}`,
-            highest score first.
+            highest score first; with masks also `masks`, in COCO's run lengths: `[{size, counts}, …]`.
         """
         found = prediction.pred_instances
         found = found[found.scores >= score_thr]
         found = found[found.scores.argsort(descending=True, stable=True)]
         height, width = prediction.ori_shape[:2]
+        masks = dict(masks=encode_masks(found.masks)) if "masks" in found else {}
         return dict(
             height=int(height),
             width=int(width),
             boxes=[[round(value, 2) for value in box] for box in found.bboxes.tolist()],
             labels=[self.classes[label] for label in found.labels.tolist()],
             scores=[round(score, 5) for score in found.scores.tolist()],
+            **masks,
         )
 
     def draw(self, image: np.ndarray, prediction: Any, score_thr: float) -> np.ndarray:
-        """Predicted boxes with class names and scores, on an RGB uint8 (H, W, 3) image."""
+        """Predicted boxes and masks with class names and scores, on an RGB uint8 (H, W, 3) image."""
         visualizer = DetLocalVisualizer(vis_backends=None)
         visualizer.dataset_meta = dict(classes=self.classes, palette=self.palette)
         visualizer.add_datasample(

@@ -16,6 +16,7 @@ from toolkit.runner import load_state_dict
 from toolkit.runner.checkpoint import config_of, find_latest_checkpoint, read_checkpoint
 from toolkit.runner.environment import choose_device
 from toolkit.runner.preflight import check
+from toolkit.runner.sets import is_named_loaders
 from toolkit.utils.errors import CheckpointError, ConfigError
 
 # Steps of a test pipeline that read what a lone image doesn't have.
@@ -46,9 +47,8 @@ def inferencer_from(
     path = find_latest_checkpoint(checkpoint) or checkpoint
     content = read_checkpoint(path, trusted=trusted)
     cfg = cfg or config_of(content, overrides=overrides)
-    check(cfg, "infer")
+    model = build_model(cfg)
     with DefaultScope.overwrite_default_scope(cfg.get("default_scope")):
-        model = MODELS.build(_without_pretrained(cfg["model"]))
         # With EMA, training evaluates and stores the averaged weights as `state_dict`: those count.
         load_state_dict(model, weights_of(content), strict="complete", source=path)
         pipeline = Compose(test_pipeline(cfg))
@@ -56,6 +56,18 @@ def inferencer_from(
         kind = _inferencer_type(cfg, model)
     model.to(choose_device(device))
     return kind(model, pipeline, meta["classes"], meta.get("palette"))
+
+
+def build_model(cfg: Config) -> nn.Module:
+    """The config's model with random weights, after the config was checked.
+
+    Raises:
+        ConfigError: The config has a mistake in it.
+    """
+    check(cfg, "infer")
+    with DefaultScope.overwrite_default_scope(cfg.get("default_scope")):
+        model: nn.Module = MODELS.build(_without_pretrained(cfg["model"]))
+    return model
 
 
 def _without_pretrained(model: Mapping[str, Any]) -> Any:
@@ -73,6 +85,8 @@ def dataset_config(cfg: Config) -> Mapping[str, Any]:
     for key in ("test_dataloader", "val_dataloader"):
         loader = cfg.get(key)
         loader = next(iter(loader), None) if isinstance(loader, list | tuple) else loader
+        if is_named_loaders(loader):
+            loader = next(iter(loader.values()))
         if isinstance(loader, Mapping) and isinstance(loader.get("dataset"), Mapping):
             found = loader["dataset"]
             while "pipeline" not in found and ("dataset" in found or "datasets" in found):

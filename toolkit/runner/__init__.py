@@ -22,6 +22,7 @@ from toolkit.runner.loops import (
     ValLoop,
 )
 from toolkit.runner.runner import Runner, build_runner, set_random_seed
+from toolkit.runner.tta import apply_tta, build_runner_with_tta
 
 __all__ = [
     "BaseLoop",
@@ -35,7 +36,9 @@ __all__ = [
     "TestLoop",
     "TrainLoop",
     "ValLoop",
+    "apply_tta",
     "build_runner",
+    "build_runner_with_tta",
     "config_of",
     "find_latest_checkpoint",
     "get_priority",

@@ -11,10 +11,16 @@ import numpy as np
 
 from toolkit.detection.registry import VISUALIZERS
 from toolkit.detection.structures import DetDataSample
-from toolkit.detection.visualization.palette import class_color
+from toolkit.detection.visualization.palette import class_color, generated_color
 from toolkit.structures import InstanceData
 from toolkit.visualization import Visualizer
 from toolkit.visualization.colors import ColorLike
+from toolkit.visualization.text import find_font, text_size
+
+# If labels would cover more than this part of a picture, or more than their objects, there are too many.
+_CROWDED = 0.15
+_FEW = 3
+_CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
 
 @VISUALIZERS.register_module()
@@ -87,13 +93,13 @@ class DetLocalVisualizer(Visualizer):
         if draw_gt and data_sample is not None and "gt_instances" in data_sample:
             truth = data_sample.gt_instances.cpu()
             if "labels" in truth:
-                panels.append(self._draw_instances(image, truth))
+                panels.append(self.draw_instances(image, truth))
         if draw_pred and data_sample is not None and "pred_instances" in data_sample:
             found = data_sample.pred_instances.cpu()
             if "scores" in found:
                 found = found[found.scores > pred_score_thr]
                 found = found[found.scores.argsort(descending=True, stable=True)]
-            panels.append(self._draw_instances(image, found))
+            panels.append(self.draw_instances(image, found))
         drawn = np.concatenate(panels, axis=1) if panels else image
         self.set_image(drawn)
         if show:
@@ -104,28 +110,77 @@ class DetLocalVisualizer(Visualizer):
         elif not show:
             self.add_image(name, drawn, step)
 
-    def _draw_instances(self, image: np.ndarray, instances: InstanceData) -> np.ndarray:
-        """A copy of an RGB image with instances on it: masks below, then boxes, then labels."""
+    def draw_instances(
+        self, image: np.ndarray, instances: InstanceData, colors: list[ColorLike] | None = None
+    ) -> np.ndarray:
+        """A copy of an RGB image with instances on it: masks below, then boxes, then labels.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            instances: `labels`, and `bboxes` or `masks`; with `scores`, these are written, too.
+            colors: One an instance, instead of the classes'.
+        """
         self.set_image(image)
         labels = [int(label) for label in instances.get("labels", ())]
-        meta = self.dataset_meta or {}
-        palette = meta.get("palette")
-        boxes = None
+        boxes, width = None, self.line_width or max(2, self.default_line_width)
+        tints, colors = (colors, colors) if colors else self._colors(labels, "masks" in instances)
         if labels and "masks" in instances:
-            masks = _mask_array(instances.masks)
-            tints: list[ColorLike] = [class_color(label, self.mask_color or palette) for label in labels]
-            self.draw_binary_masks(masks, tints, self.alpha / 2)
+            masks = mask_array(instances.masks)
+            self._draw_masks(masks, tints)
             boxes = _extents(masks)
-        colors: list[ColorLike] = [class_color(label, self.bbox_color or palette) for label in labels]
+            width = self.line_width or 1  # the mask shows where the object is, the box shall not hide it
         if labels and "bboxes" in instances:
             limit = np.asarray([image.shape[1], image.shape[0]] * 2, np.float32) - 1
             boxes = np.clip(np.asarray(instances.bboxes, np.float32).reshape(-1, 4), 0, limit)
-            # one pixel is too faint on a textured image
-            width = self.line_width or max(2, self.default_line_width)
+            # one pixel is too faint on a textured image, where there is nothing but the box
             self.draw_bboxes(boxes, colors, line_widths=width, alpha=self.alpha)
         if boxes is not None:
-            self.draw_labels(self._texts(labels, instances.get("scores"), meta.get("classes")), boxes, colors)
+            self._draw_labels(labels, instances.get("scores"), boxes, colors)
         return self.get_image()
+
+    def _colors(self, labels: Sequence[int], with_masks: bool) -> tuple[list[ColorLike], list[ColorLike]]:
+        """The colours of masks and of boxes: the classes', but for masks of which several are of one class.
+
+        Those get a colour an instance, so that neighbours can be told apart, unless the user chose colours.
+        """
+        palette = (self.dataset_meta or {}).get("palette")
+        repeated = with_masks and len(set(labels)) < len(labels)
+        if repeated and self.mask_color is None and self.bbox_color is None:
+            own: list[ColorLike] = [generated_color(index) for index in range(len(labels))]
+            return own, own
+        tints: list[ColorLike] = [class_color(label, self.mask_color or palette) for label in labels]
+        return tints, [class_color(label, self.bbox_color or palette) for label in labels]
+
+    def _draw_masks(self, masks: np.ndarray, tints: list[ColorLike]) -> None:
+        """Masks with their outlines, the largest first, so that no small one is hidden."""
+        order = np.argsort(-masks.sum(axis=(1, 2), dtype=np.int64), kind="stable")
+        colors = [tints[index] for index in order]
+        self.draw_binary_masks(masks[order], colors, self.alpha / 2)
+        # beyond the picture is no background: a mask that is cut off there has no outline there
+        inner = [
+            cv2.erode(mask, _CROSS, borderType=cv2.BORDER_CONSTANT, borderValue=1) for mask in masks[order]
+        ]
+        self.draw_binary_masks(masks[order] - np.asarray(inner), colors, self.alpha)
+
+    def _draw_labels(
+        self, labels: Sequence[int], scores: Any, boxes: np.ndarray, colors: list[ColorLike]
+    ) -> None:
+        """Labels of all boxes; where they would cover the picture, short ones of boxes that have room."""
+        texts = self._texts(labels, scores, (self.dataset_meta or {}).get("classes"))
+        font = find_font("sans-serif", max(1, round(self.default_font_size)))
+        sizes = np.asarray([text_size(one, font) for one in texts], np.float32).reshape(-1, 2)
+        kept = list(range(len(texts)))
+        covered, objects = sizes.prod(axis=1).sum(), (boxes[:, 2:] - boxes[:, :2]).prod(axis=1).sum()
+        if covered > _CROWDED * self.width * self.height or (len(texts) > _FEW and covered > objects):
+            if len(set(labels)) == 1:
+                texts = [
+                    "" if scores is None else f"{float(score):.2f}"
+                    for score in (labels if scores is None else scores)
+                ]
+            sizes = np.asarray([text_size(one, font) for one in texts], np.float32).reshape(-1, 2)
+            room = ((boxes[:, 2:] - boxes[:, :2]) >= sizes * (1, 2)).all(axis=1)
+            kept = [index for index in kept if room[index] and texts[index]]
+        self.draw_labels([texts[i] for i in kept], boxes[kept], [colors[i] for i in kept])
 
     @staticmethod
     def _texts(labels: Sequence[int], scores: Any, classes: Sequence[str] | None) -> list[str]:
@@ -138,7 +193,7 @@ class DetLocalVisualizer(Visualizer):
         return [f"{name} {float(score):.2f}" for name, score in zip(names, scores, strict=True)]
 
 
-def _mask_array(masks: Any) -> np.ndarray:
+def mask_array(masks: Any) -> np.ndarray:
     """(N, H, W) uint8 of BitmapMasks, a tensor or an array."""
     if hasattr(masks, "to_ndarray"):
         masks = masks.to_ndarray()

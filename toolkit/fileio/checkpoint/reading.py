@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import pickle
 import re
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 CHECKSUM_SUFFIX = ".sha256"
+META_KEY = "toolkit_meta"  # in the header of a safetensors file: a checkpoint's `meta` as JSON
 _CHUNK = 1 << 20
 _REFUSED = re.compile(r"GLOBAL (\S+)|unsupported GLOBAL (\S+)")
 
@@ -49,19 +51,28 @@ def read_file(path: Path, map_location: Any = "cpu", *, trusted: bool = False) -
 
 def _load(path: Path, map_location: Any, trusted: bool) -> Any:
     if path.suffix == ".safetensors":
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        try:
-            return dict(load_file(str(path), device=str(map_location or "cpu")))
-        except SafetensorError as error:
-            raise RuntimeError(str(error)) from error
+        return _load_safetensors(path, str(map_location or "cpu"))
     import torch
 
     if trusted:
         return torch.load(path, map_location=map_location, weights_only=False)
     with torch.serialization.safe_globals(stand_ins()):
         return plain(torch.load(path, map_location=map_location, weights_only=True))
+
+
+def _load_safetensors(path: Path, device: str) -> dict[str, Any]:
+    """The tensors by name; or of a file with our meta in its header, `state_dict` and `meta`."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="pt", device=device) as file:
+            header = file.metadata() or {}
+            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - it is no dict
+    except SafetensorError as error:
+        raise RuntimeError(str(error)) from error
+    if META_KEY not in header:
+        return weights
+    return {"meta": json.loads(header[META_KEY]), "state_dict": weights}
 
 
 def _refused(path: Path, error: pickle.UnpicklingError) -> CheckpointError:

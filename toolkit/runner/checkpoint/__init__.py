@@ -4,6 +4,7 @@ from toolkit.fileio.checkpoint import CheckpointLoader, read_checkpoint
 from toolkit.hooks.checkpoint_files import remove_checkpoint
 from toolkit.runner.checkpoint.carried import config_of
 from toolkit.runner.checkpoint.latest import find_latest_checkpoint
+from toolkit.runner.checkpoint.publishing import publish_checkpoint
 from toolkit.runner.checkpoint.weights import (
     KeyReport,
     get_state_dict,
@@ -22,6 +23,7 @@ __all__ = [
     "load_checkpoint",
     "load_state_dict",
     "mark_latest",
+    "publish_checkpoint",
     "read_checkpoint",
     "remove_checkpoint",
     "save_checkpoint",

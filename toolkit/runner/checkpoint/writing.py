@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -58,12 +58,25 @@ def _write_remote(content: Any, url: str, backend_args: Mapping[str, Any] | None
 
 
 def _write_local(content: Any, path: Path) -> str:
+    return write_whole(path, lambda file: torch.save(content, file))
+
+
+def write_whole(path: Path, fill: Callable[[BinaryIO], Any]) -> str:
+    """Write a file whole or not at all, with its checksum beside it.
+
+    Args:
+        path: The file; its folder is made.
+        fill: Writes the content.
+
+    Returns:
+        The SHA-256 of the file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
             hashing = _HashingWriter(file)
-            torch.save(content, cast(BinaryIO, hashing))
+            fill(cast(BinaryIO, hashing))
             _flush(file)
         _replace(temporary, path, hashing.digest)
     finally:
