@@ -47,6 +47,19 @@ def _everything(rank: int, folder: str) -> dict[str, Any]:
         "main": dist.is_main_process(),
         "master_only": dist.master_only(lambda: "done")(),
     }
+    for op in ("band", "bor", "bxor"):
+        bits = torch.tensor([1 + 2 * rank, 6 - rank])
+        dist.all_reduce(bits, op)
+        found[op] = bits
+    params = (torch.full((size,), float(rank + 1)) for size in (3, 100_000, 200_000, 5))
+    kept = list(params)
+    dist.all_reduce_params(iter(kept), bucket_size_mb=1, op="mean")
+    found["params"] = [(len(one), one.unique().tolist()) for one in kept]
+    dist.init_local_group(rank, 1)  # as if each were a machine of its own
+    alone = torch.tensor([1.0 + rank])
+    dist.all_reduce(alone, group=dist.get_local_group())
+    found["local"] = (alone.item(), dist.get_world_size(dist.get_local_group()))
+    found["object_at_one"] = dist.gather_object(f"of {rank}", dst=1)
     for op in ("sum", "mean", "product", "min", "max"):
         value = torch.tensor([1.0 + rank, 4.0 - rank])
         dist.all_reduce(value, op)
@@ -94,6 +107,15 @@ def test_reductions(two: list[dict[str, Any]]) -> None:
         assert each["dict"]["c"].tolist() == [1.0] * 4
 
 
+def test_reductions_of_bits_of_many_and_of_a_machine(two: list[dict[str, Any]]) -> None:
+    for rank, each in enumerate(two):
+        # 1 and 3, 6 and 5
+        assert [each[op].tolist() for op in ("band", "bor", "bxor")] == [[1, 4], [3, 7], [2, 3]]
+        assert each["params"] == [(3, [1.5]), (100_000, [1.5]), (200_000, [1.5]), (5, [1.5])]
+        assert each["local"] == (1.0 + rank, 1)
+    assert [each["object_at_one"] for each in two] == [None, ["of 0", "of 1"]]
+
+
 def test_exchanges(two: list[dict[str, Any]]) -> None:
     for each in two:
         assert [int(t) for t in each["gathered"]] == [0, 1]
@@ -124,7 +146,16 @@ def test_one_process_needs_no_group() -> None:
     assert dist.get_backend() is None
 
 
+def test_a_local_group_needs_whole_machines() -> None:
+    dist.init_local_group(0, 1)
+    assert dist.get_local_group() is None
+    with pytest.raises(ValueError, match="1 processes with 2 a machine"):
+        dist.init_local_group(0, 2)
+
+
 def test_unknown_names_are_told() -> None:
+    with pytest.raises(ConfigError, match="'deepspeed'"):
+        dist.init_dist("pytorch", init_backend="deepspeed")
     with pytest.raises(ConfigError, match="did you mean 'pytorch'"):
         dist.init_dist("pytroch")
     with pytest.raises(ConfigError, match="SLURM_PROCID"):
@@ -150,6 +181,37 @@ def test_infer_launcher(monkeypatch: pytest.MonkeyPatch, variables: dict[str, st
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert dist.infer_launcher() == launcher
+
+
+LAUNCHERS = {
+    "slurm": {"SLURM_PROCID": "0", "SLURM_NTASKS": "1", "SLURM_LOCALID": "0", "SLURM_NODELIST": "localhost"},
+    "mpi": {
+        "OMPI_COMM_WORLD_RANK": "0",
+        "OMPI_COMM_WORLD_SIZE": "1",
+        "OMPI_COMM_WORLD_LOCAL_RANK": "0",
+        "MASTER_ADDR": "localhost",
+    },
+}
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_slurm_and_mpi_make_a_group(launcher: str) -> None:
+    port = _free_port()
+    code = (
+        "from toolkit import dist; import os, torch.distributed as torch_dist\n"
+        f"dist.init_dist({launcher!r}, backend='gloo', port={port}, timeout=30)\n"
+        "print(dist.get_dist_info(), dist.get_local_rank(), os.environ['MASTER_PORT'])\n"
+        "torch_dist.destroy_process_group()"
+    )
+    # The port of the arguments wins over that of the environment.
+    clean = {
+        key: value for key, value in os.environ.items() if not key.startswith(("SLURM", "OMPI", "MASTER"))
+    }
+    env = {**clean, **LAUNCHERS[launcher], "MASTER_PORT": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(__file__).parents[2], env=env, capture_output=True, text=True
+    )
+    assert done.stdout.split("\n")[0] == f"(0, 1) 0 {port}", done.stderr
 
 
 @pytest.mark.parametrize(

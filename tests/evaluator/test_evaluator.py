@@ -62,8 +62,10 @@ def test_no_results_are_reported(caplog):
 
 
 def test_bad_collection():
-    with pytest.raises(ValueError, match="tpu"):
+    with pytest.raises(ValueError, match=r"'tpu'.*did you mean 'gpu'"):
         Mean(collect_device="tpu")
+    with pytest.raises(ValueError, match="not 'unsynced'"):
+        Mean(collect_device="unsynced", collect_dir="x")
     with pytest.raises(ValueError, match="collect_dir"):
         Mean(collect_device="gpu", collect_dir="x")
     with pytest.raises(TypeError, match="abstract"):
@@ -147,11 +149,11 @@ def test_get_metric_value():
         get_metric_value("a/zzz", numbers)
 
 
-def _rank(rank, world, port, queue):
+def _rank(rank, world, port, device, queue):
     torch.distributed.init_process_group(
         "gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=world
     )
-    metric = Mean()
+    metric = Mean(collect_device=device)
     # 5 samples over 2 processes: the sampler repeats the first for the second process.
     for i in [0, 2, 4] if rank == 0 else [1, 3, 0]:
         metric.process(None, [{"value": torch.tensor(float(i))}])
@@ -159,16 +161,30 @@ def _rank(rank, world, port, queue):
     torch.distributed.destroy_process_group()
 
 
-def test_two_processes_give_what_one_does(unused_port):
+def two_processes(port, device):
+    """What each of two processes gives."""
     context = get_context("fork")
     queue = context.Queue()
-    ranks = [context.Process(target=_rank, args=(rank, 2, unused_port, queue)) for rank in range(2)]
+    ranks = [context.Process(target=_rank, args=(rank, 2, port, device, queue)) for rank in range(2)]
     for process in ranks:
         process.start()
     found = dict(queue.get(timeout=60) for _ in ranks)
     for process in ranks:
         process.join()
-    assert found[0] == found[1] == {"mean/value": 2.0, "mean/count": 5}
+    return found[0], found[1]
+
+
+@pytest.mark.parametrize("device", ["cpu", "gpu"])
+def test_two_processes_give_what_one_does(unused_port, device):
+    both = {"mean/value": 2.0, "mean/count": 5}
+    assert two_processes(unused_port, device) == (both, both)
+
+
+def test_unsynced_processes_keep_their_own_numbers(unused_port):
+    # 0, 2, 4 and 1, 3: the padding of the second is dropped there too.
+    first, second = two_processes(unused_port, "unsynced")
+    assert first == {"mean/value": 2.0, "mean/count": 3}
+    assert second == {"mean/value": 2.0, "mean/count": 2}
 
 
 @pytest.fixture

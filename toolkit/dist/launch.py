@@ -27,14 +27,15 @@ def infer_launcher() -> str:
     return "none"
 
 
-def init_dist(launcher: str, backend: str = "nccl", **kwargs: Any) -> None:
+def init_dist(launcher: str, backend: str = "nccl", init_backend: str = "torch", **kwargs: Any) -> None:
     """Make the default process group from what the launcher says; once made, it is kept.
 
     Args:
         launcher: ``pytorch`` (torchrun), ``slurm`` or ``mpi``.
         backend: ``nccl``, or ``gloo``; without a CUDA device ``nccl`` becomes ``gloo``, and says so.
+        init_backend: Who makes the group; ``torch`` alone is known.
         **kwargs: ``timeout`` in seconds and what `torch.distributed.init_process_group` takes;
-            ``port`` for slurm and mpi.
+            ``port`` for slurm and mpi, which wins over ``MASTER_PORT``.
 
     Raises:
         ConfigError: The launcher is unknown, or its environment variables are missing.
@@ -44,6 +45,8 @@ def init_dist(launcher: str, backend: str = "nccl", **kwargs: Any) -> None:
         raise ConfigError(
             f"launcher is {launcher!r}, which is none of {', '.join(setups)}{did_you_mean(launcher, setups)}"
         )
+    if init_backend != "torch":
+        raise ConfigError(f"init_backend is {init_backend!r}; the process group is made by 'torch' alone")
     if is_distributed():
         return
     import torch
@@ -80,17 +83,31 @@ def _from_mpi(port: int | None) -> None:
     os.environ["WORLD_SIZE"] = os.environ["OMPI_COMM_WORLD_SIZE"]
     os.environ["LOCAL_RANK"] = os.environ["OMPI_COMM_WORLD_LOCAL_RANK"]
     os.environ["MASTER_ADDR"]  # only the user can know it
-    os.environ.setdefault("MASTER_PORT", str(port or _DEFAULT_PORT))
+    _set_port(port)
 
 
 def _from_slurm(port: int | None) -> None:
     os.environ["RANK"] = os.environ["SLURM_PROCID"]
     os.environ["WORLD_SIZE"] = os.environ["SLURM_NTASKS"]
-    os.environ["LOCAL_RANK"] = os.environ["SLURM_LOCALID"]
+    os.environ["LOCAL_RANK"] = os.environ.get("SLURM_LOCALID") or _local_rank(int(os.environ["RANK"]))
     tasks = os.environ.get("SLURM_NTASKS_PER_NODE", os.environ.get("SLURM_TASKS_PER_NODE", "1"))
     os.environ.setdefault("LOCAL_WORLD_SIZE", re.split(r"\D", tasks)[0])
     os.environ.setdefault("MASTER_ADDR", _first_host(os.environ["SLURM_NODELIST"]))
-    os.environ.setdefault("MASTER_PORT", str(port or _DEFAULT_PORT))
+    _set_port(port)
+
+
+def _local_rank(rank: int) -> str:
+    """The place on its host of a process that isn't told: nodes are filled one after the other."""
+    import torch
+
+    return str(rank % max(torch.cuda.device_count(), 1))
+
+
+def _set_port(port: int | None) -> None:
+    """The port as given, else that of the environment, else torch's own."""
+    if port is not None:
+        os.environ["MASTER_PORT"] = str(port)
+    os.environ.setdefault("MASTER_PORT", str(_DEFAULT_PORT))
 
 
 def _first_host(nodelist: str) -> str:

@@ -6,7 +6,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
 if TYPE_CHECKING:
     import torch
@@ -64,6 +64,51 @@ def get_rank(group: ProcessGroup | None = None) -> int:
 def get_dist_info(group: ProcessGroup | None = None) -> tuple[int, int]:
     """``(rank, world_size)`` of the group."""
     return get_rank(group), get_world_size(group)
+
+
+_local_group: ProcessGroup | None = None
+
+
+def init_local_group(node_rank: int, num_gpus_per_node: int) -> None:
+    """Make a group of the processes of this machine; where several run, every one calls it.
+
+    Args:
+        node_rank: Number of this machine.
+        num_gpus_per_node: Number of processes on each machine.
+
+    Raises:
+        ValueError: The processes don't fill machines of that size, or there is no such machine.
+    """
+    global _local_group
+    world_size = get_world_size()
+    nodes, rest = divmod(world_size, num_gpus_per_node)
+    if rest or not 0 <= node_rank < nodes:
+        raise ValueError(
+            f"{world_size} processes with {num_gpus_per_node} a machine don't make a machine {node_rank}"
+        )
+    if not is_distributed():
+        return
+    import torch.distributed as torch_dist
+
+    # Each process must take part in the making of each group, also of those that it isn't in.
+    for node in range(nodes):
+        ranks = list(range(node * num_gpus_per_node, (node + 1) * num_gpus_per_node))
+        group = torch_dist.new_group(ranks)
+        if node == node_rank:
+            _local_group = cast("ProcessGroup", group)
+
+
+def get_local_group() -> ProcessGroup | None:
+    """The group of this machine's processes, or None in a run of one.
+
+    Raises:
+        RuntimeError: `init_local_group` has not made it.
+    """
+    if not is_distributed():
+        return None
+    if _local_group is None:
+        raise RuntimeError("there is no local group: call init_local_group in every process first")
+    return _local_group
 
 
 def get_local_rank() -> int:

@@ -9,10 +9,13 @@ from typing import Any
 
 import torch
 
-from toolkit.dist import broadcast_object_list, collect_results, is_main_process
+from toolkit.dist import broadcast_object_list, collect_results, get_dist_info, is_main_process
 from toolkit.structures import BaseDataElement
+from toolkit.utils import did_you_mean
 
 logger = logging.getLogger(__name__)
+
+_DEVICES = ("cpu", "gpu", "unsynced")
 
 
 class BaseMetric(ABC):
@@ -22,7 +25,8 @@ class BaseMetric(ABC):
     all results in `compute_metrics`. What lies between, gathering the results of all processes, is done here.
 
     Args:
-        collect_device: Where results of several processes meet: ``cpu`` (through files) or ``gpu``.
+        collect_device: Where results of several processes meet: ``cpu`` (through files), ``gpu`` (through the
+            backend), or ``unsynced``: they don't, and each process has the numbers of its own share.
         prefix: Put before the names of the numbers, as ``prefix/name``; the class's `default_prefix` by
             default.
         collect_dir: Folder for the files of ``cpu``; a temporary one by default.
@@ -36,10 +40,15 @@ class BaseMetric(ABC):
     def __init__(
         self, collect_device: str = "cpu", prefix: str | None = None, collect_dir: str | None = None
     ) -> None:
-        if collect_device not in ("cpu", "gpu"):
-            raise ValueError(f"collect_device must be 'cpu' or 'gpu', got {collect_device!r}")
+        if collect_device not in _DEVICES:
+            near = did_you_mean(str(collect_device), _DEVICES)
+            raise ValueError(
+                f"collect_device must be {', '.join(map(repr, _DEVICES))}, got {collect_device!r}{near}"
+            )
         if collect_dir is not None and collect_device != "cpu":
-            raise ValueError(f"collect_dir={collect_dir!r} goes with collect_device='cpu', not 'gpu'")
+            raise ValueError(
+                f"collect_dir={collect_dir!r} goes with collect_device='cpu', not {collect_device!r}"
+            )
         self._dataset_meta: dict[str, Any] | None = None
         self.collect_device = collect_device
         self.collect_dir = collect_dir
@@ -76,23 +85,33 @@ class BaseMetric(ABC):
                 each the same number; what is beyond `size` is dropped.
 
         Returns:
-            Numbers by name, the same in every process.
+            Numbers by name, the same in every process (but for ``unsynced``).
         """
         if not self.results:
             logger.warning(
                 "%s has no results: process() was not called, or appended nothing to self.results",
                 type(self).__name__,
             )
+        if self.collect_device == "unsynced":
+            rank, world_size = get_dist_info()
+            # Of `size` samples, those of the places rank, rank + world_size, … are this process's.
+            share = len(range(rank, size, world_size))
+            numbers = self._numbers(self.results[:share])
+            self.results.clear()
+            return numbers
         results = collect_results(self.results, size, self.collect_device, tmpdir=self.collect_dir)
         outcome: list[dict[str, Any] | None] = [None]
         if is_main_process():
-            metrics = self.compute_metrics(to_cpu(results))
-            prefix = f"{self.prefix}/" if self.prefix else ""
-            outcome[0] = {f"{prefix}{name}": value for name, value in metrics.items()}
+            outcome[0] = self._numbers(results)
         broadcast_object_list(outcome)
         self.results.clear()
         assert outcome[0] is not None
         return outcome[0]
+
+    def _numbers(self, results: Any) -> dict[str, Any]:
+        prefix = f"{self.prefix}/" if self.prefix else ""
+        found = self.compute_metrics(to_cpu(results))
+        return {f"{prefix}{name}": value for name, value in found.items()}
 
 
 def to_cpu(data: Any) -> Any:

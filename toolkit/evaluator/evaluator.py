@@ -9,7 +9,7 @@ from typing import Any
 from toolkit.evaluator.base_metric import BaseMetric
 from toolkit.registry import EVALUATOR, METRICS
 from toolkit.structures import BaseDataElement
-from toolkit.utils import did_you_mean
+from toolkit.utils import ConfigError, did_you_mean
 
 _END = object()
 
@@ -20,6 +20,9 @@ class Evaluator:
 
     Args:
         metrics: A metric, a config of one, or a sequence of either.
+
+    Raises:
+        ConfigError: One is neither.
     """
 
     def __init__(self, metrics: Mapping[str, Any] | BaseMetric | Sequence[Any]) -> None:
@@ -29,6 +32,9 @@ class Evaluator:
         self.metrics: list[BaseMetric] = [
             METRICS.build(dict(metric)) if isinstance(metric, Mapping) else metric for metric in metrics
         ]
+        for metric in self.metrics:
+            if not hasattr(metric, "process"):
+                raise ConfigError(f"a metric must be a BaseMetric or a dict, got {metric!r}")
 
     @property
     def dataset_meta(self) -> dict[str, Any] | None:
@@ -61,14 +67,14 @@ class Evaluator:
             size: Length of the dataset; see `BaseMetric.evaluate`.
 
         Raises:
-            ValueError: Two metrics give a number of the same name.
+            ConfigError: Two metrics give a number of the same name.
         """
         numbers: dict[str, Any] = {}
         owner: dict[str, str] = {}
         for metric in self.metrics:
             for name, value in metric.evaluate(size).items():
                 if name in numbers:
-                    raise ValueError(
+                    raise ConfigError(
                         f"{owner[name]} and {type(metric).__name__} both give {name!r}: "
                         "give one of them another prefix"
                     )

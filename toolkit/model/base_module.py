@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import nn
 
+from toolkit.model.init_record import InitRecord, recording
 from toolkit.model.initializers import initialize, is_pretrained
 from toolkit.model.wrappers import is_model_wrapper
 from toolkit.utils import ConfigError
@@ -47,7 +48,8 @@ class BaseModule(nn.Module, metaclass=ABCMeta):
 
         The order decides who wins: this module's own initialisers run first, then those of its children (so
         that a config nearer to a layer beats one further away), and a `Pretrained` initialiser of this module
-        last. A second call changes nothing.
+        last. A second call changes nothing. The outermost call writes to the log file what initialised each
+        parameter.
 
         Raises:
             ConfigError: `init_cfg` is neither a dict nor a list of dicts, or names nothing that exists.
@@ -57,14 +59,23 @@ class BaseModule(nn.Module, metaclass=ABCMeta):
             logger.warning("%s: init_weights was called a second time and did nothing", type(self).__name__)
             return
         cfgs = self._init_cfgs()
-        initialize(self, [cfg for cfg in cfgs if not is_pretrained(cfg)])
-        for child in self.children():
-            wraps = is_model_wrapper(child) and not hasattr(child, "init_weights")
-            target: Any = child.module if wraps else child
-            if hasattr(target, "init_weights") and not getattr(target, "is_init", False):
-                target.init_weights()
-        initialize(self, [cfg for cfg in cfgs if is_pretrained(cfg)])
+        with recording(self) as record:
+            self._initialize([cfg for cfg in cfgs if not is_pretrained(cfg)], record)
+            for child in self.children():
+                wraps = is_model_wrapper(child) and not hasattr(child, "init_weights")
+                target: Any = child.module if wraps else child
+                if hasattr(target, "init_weights") and not getattr(target, "is_init", False):
+                    target.init_weights()
+                    record.note(target, f"by init_weights of {type(target).__name__}")
+            self._initialize([cfg for cfg in cfgs if is_pretrained(cfg)], record)
         self._is_init = True
+
+    def _initialize(self, cfgs: list[Mapping[str, Any]], record: InitRecord) -> None:
+        for cfg in cfgs:
+            initialize(self, cfg)
+            arguments = ", ".join(f"{key}={value!r}" for key, value in cfg.items() if key != "type")
+            kind = getattr(cfg["type"], "__name__", cfg["type"])
+            record.note(self, f"by {kind}({arguments}) in the init_cfg of {type(self).__name__}")
 
     def _init_cfgs(self) -> list[Mapping[str, Any]]:
         if not self.init_cfg:

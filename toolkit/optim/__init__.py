@@ -37,6 +37,7 @@ from toolkit.optim.scheduler import (
 )
 from toolkit.optim.wrapper import BaseOptimWrapper, OptimWrapper
 from toolkit.optim.wrapper_dict import OptimWrapperDict
+from toolkit.optim.zero import ZeroRedundancyOptimizer
 
 __all__ = [
     "AmpOptimWrapper",
@@ -74,6 +75,7 @@ __all__ = [
     "StepLR",
     "StepMomentum",
     "StepParamScheduler",
+    "ZeroRedundancyOptimizer",
     "_ParamScheduler",
     "build_optim_wrapper",
 ]

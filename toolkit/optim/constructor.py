@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.nn.parameter import Parameter
 
-from toolkit.optim.wrapper import OptimWrapper
+from toolkit.optim.wrapper import BaseOptimWrapper, OptimWrapper
 from toolkit.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
 from toolkit.utils import ConfigError, did_you_mean
 
@@ -133,8 +133,8 @@ class DefaultOptimWrapperConstructor:
         """Build the optimizer and its wrapper for a model, or for the model in a wrapper such as DDP."""
         wrapped = getattr(model, "module", None)
         inner = wrapped if isinstance(wrapped, nn.Module) else model
+        groups: list[ParamGroup] = []
         if self.paramwise_cfg:
-            groups: list[ParamGroup] = []
             self.add_params(groups, inner)
             self._report_unused_keys(inner)
             params: Any = merge_groups(groups)
@@ -146,6 +146,8 @@ class DefaultOptimWrapperConstructor:
         wrapper: OptimWrapper = OPTIM_WRAPPERS.build(
             {"type": "OptimWrapper", **self.optim_wrapper_cfg, "optimizer": optimizer}
         )
+        if groups and isinstance(wrapper, BaseOptimWrapper):
+            wrapper.parameter_order = [param for group in groups for param in group["params"]]
         return wrapper
 
     def _params_argument(self) -> str:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.parameter import Parameter
 from torch.optim import Optimizer
 
 from toolkit.optim.finite import FiniteCheck
+from toolkit.optim.regroup import is_ungrouped, regrouped
 from toolkit.registry import OPTIM_WRAPPERS
 from toolkit.utils import ConfigError, did_you_mean
 
@@ -31,6 +33,13 @@ class BaseOptimWrapper:
     Args:
         optimizer: The optimizer.
     """
+
+    parameter_order: Sequence[Parameter] | None = None
+    """The trainable parameters in the order of the model; the constructor of the wrapper sets it where it has
+    joined parameter groups. MMEngine's states are in that order."""
+
+    group_sources: Sequence[int] | None = None
+    """After a state of MMEngine was taken: for each parameter group, which of its groups that was."""
 
     def __init__(self, optimizer: Optimizer) -> None:
         self.optimizer = optimizer
@@ -62,9 +71,17 @@ class BaseOptimWrapper:
         return self.optimizer.state_dict()
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Restore what `state_dict` gave. It is not changed."""
+        """Restore what `state_dict` gave, or what MMEngine's wrapper gave. It is not changed.
+
+        Raises:
+            ValueError: It is the state of other parameters.
+        """
         # MMEngine keeps a parameter group of its own there, that no optimizer knows.
         known = {key: value for key, value in state_dict.items() if key != "base_param_settings"}
+        self.group_sources = None
+        order = self.parameter_order
+        if order is not None and is_ungrouped(known, self.optimizer.param_groups):
+            known, self.group_sources = regrouped(known, self.optimizer.param_groups, order)
         self.optimizer.load_state_dict(known)
 
 

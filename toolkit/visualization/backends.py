@@ -173,7 +173,7 @@ class TensorboardVisBackend(BaseVisBackend):
 
     def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
         """Keeps a number; anything else is left out."""
-        number = _jsonable(value, finite=False)
+        number = plain_value(value)
         if isinstance(number, (int, float)):
             self.experiment.add_scalar(name, number, step)
 
@@ -192,6 +192,11 @@ class TensorboardVisBackend(BaseVisBackend):
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+
+
+def plain_value(value: Any) -> Any:
+    """A number of torch or numpy as Python's; containers with such in them likewise; NaN stays NaN."""
+    return _jsonable(value, finite=False)
 
 
 def _jsonable(value: Any, finite: bool = True) -> Any:

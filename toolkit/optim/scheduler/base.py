@@ -189,6 +189,7 @@ class _ParamScheduler:
         How the scheduler was set up comes from the state too, since the values of the optimizer fit only
         that. Where it was set up otherwise now, a warning tells.
         """
+        state_dict = self._regrouped(state_dict)
         changed = {
             key: value
             for key, value in state_dict.items()
@@ -205,3 +206,15 @@ class _ParamScheduler:
                     self.__dict__[key],
                 )
         self.__dict__.update(state_dict)
+
+    def _regrouped(self, state_dict: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A state of MMEngine, which has values for each parameter, with one for each group."""
+        sources = getattr(self.optimizer, "group_sources", None)
+        if sources is None:
+            return state_dict
+        taken = {
+            key: [state_dict[key][number] for number in sources]
+            for key in ("base_values", "_last_value")
+            if len(state_dict.get(key) or ()) > max(len(sources), *sources)
+        }
+        return {**state_dict, **taken}
