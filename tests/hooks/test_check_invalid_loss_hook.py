@@ -21,7 +21,7 @@ def test_finite_losses_pass() -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_the_loss_that_is_not_finite_is_named(value: float) -> None:
-    with pytest.raises(TrainingError, match="iteration 5 .*loss_bbox"):
+    with pytest.raises(TrainingError, match=r"iteration 5 .*loss_bbox"):
         after(4, loss=torch.tensor(1.0), loss_bbox=torch.tensor(value))
 
 

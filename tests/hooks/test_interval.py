@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolkit.hooks import Interval
+from toolkit.hooks.interval import checked_interval
+from toolkit.utils import ConfigError
 
 steps = st.integers(1, 40)
 
@@ -27,6 +29,18 @@ def test_epochs_turned_into_iterations_are_the_ends_of_these_epochs(
     ends = [epoch * length for epoch in range(1, epochs + 1) if interval.due(epoch)]
     assert [step for step in range(1, epochs * length + 1) if by_iter.due(step)] == ends
     assert by_iter.in_iters(length) is by_iter
+
+
+@pytest.mark.parametrize("interval", [0, -1, 1.5, True, "2", None])
+def test_an_interval_that_means_nothing_is_refused(interval: object) -> None:
+    with pytest.raises(ConfigError, match=r"Some: every is at least 1, got"):
+        checked_interval("Some", interval, "every")
+
+
+def test_never_is_negative() -> None:
+    assert checked_interval("Some", -1, never=True) == -1
+    with pytest.raises(ConfigError, match="at least 1, or -1 for never, got 0"):
+        checked_interval("Some", 0, never=True)
 
 
 def test_units_are_kept_apart() -> None:

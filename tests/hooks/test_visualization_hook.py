@@ -64,3 +64,12 @@ def test_what_is_no_picture_is_left_out(runner: SimpleNamespace) -> None:
     NaiveVisualizationHook().after_test_iter(runner, 0, {"inputs": torch.zeros(1, 7)}, [sample])
     NaiveVisualizationHook().after_test_iter(runner, 0, [torch.zeros(1, 7)], [sample])
     assert runner.visualizer.calls == []
+
+
+def test_pictures_of_named_sets_carry_its_name(runner: SimpleNamespace, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((4, 6, 3), np.uint8))
+    runner.val_loop = SimpleNamespace(set_name="noisy")
+    hook = NaiveVisualizationHook(on_val=True)
+    hook.after_val_iter(runner, 1, {}, [SimpleNamespace(img_path=str(tmp_path / "a.png"))])
+    hook.after_val_iter(runner, 1, {"inputs": torch.zeros(1, 3, 4, 4)}, [SimpleNamespace()])
+    assert [name for name, *_ in runner.visualizer.calls] == ["noisy_a", "noisy_val_1_0"]

@@ -48,11 +48,15 @@ def test_cyclic_base_shows_the_circle(run: Run, tmp_path: Path) -> None:
     ("override", "expected"),
     [
         ("model.backbone.dpeth=18", "depth"),
-        ("model.neck.type=FNP", "FPN"),
+        ("model.neck.type=FPNN", "FPN"),
         ("optim_wrapper.optimizer.type=AdamX", "Adam"),
         ("default_hooks.logger.intervall=5", "interval"),
         ("train_cfg.max_epoch=3", "max_epochs"),
         ("trian_cfg.max_epochs=3", "train_cfg"),
+        ("default_hooks.logger.interval=0", "LoggerHook: interval is at least 1, got 0"),
+        ("default_hooks.checkpoint.interval=0", "CheckpointHook: interval is at least 1, or -1 for never"),
+        ("train_cfg.val_interval=0", "val_interval must be a whole number of at least 1"),
+        ("val_evaluator=[VOCMetric,VOCMetric]", "a metric must be a BaseMetric or a dict, got 'VOCMetric'"),
     ],
 )
 def test_a_typo_on_the_command_line_names_the_nearest(
@@ -83,6 +87,16 @@ def test_a_missing_annotation_file(run: Run, config: Path) -> None:
     output = run("train", config, "train_dataloader.dataset.ann_file=ImageSets/Main/trian.txt")
     assert "trian.txt" in output
     assert "train.txt" in output.replace("trian.txt", "")
+
+
+def test_a_misspelt_point_of_a_hook(run: Run, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (config.parent / "wrong_hook.py").write_text(
+        "from toolkit.hooks import Hook\n"
+        "class WrongHook(Hook):\n    def before_train_iters(self, runner): ...\n"
+    )
+    monkeypatch.syspath_prepend(config.parent)
+    config.write_text(config.read_text() + "custom_imports = dict(imports=['wrong_hook'])\n")
+    assert "did you mean 'before_train_iter'?" in run("train", config)
 
 
 def test_class_names_that_the_annotations_lack(run: Run, config: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch.multiprocessing as mp
 from torch import Tensor, nn
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Subset
 
 from toolkit.dist import barrier, get_rank
 from toolkit.evaluator import BaseMetric
@@ -45,11 +45,15 @@ class Net(BaseModel):
 
 
 class Indices(BaseMetric):
+    def __init__(self, count: int = 10) -> None:
+        super().__init__()
+        self.count = count
+
     def process(self, data_batch: Any, data_samples: Any) -> None:
         self.results += [sample["index"] for sample in data_samples]
 
     def compute_metrics(self, results: list[int]) -> dict[str, float]:
-        return {"in_order": float(results == list(range(10)))}
+        return {"in_order": float(results == list(range(self.count)))}
 
 
 class Kill(Hook):
@@ -82,6 +86,27 @@ def _fit(folder: str, *hooks: Hook, resume: bool = False) -> Runner:
     return runner
 
 
+def _validate_sets(folder: str) -> dict[str, Any]:
+    """Two named sets, of which the second has a sample too few for both ranks."""
+    loader = {
+        "batch_size": 2,
+        "collate_fn": {"type": "default_collate"},
+        "sampler": {"type": "DefaultSampler", "shuffle": False},
+    }
+    short = Subset(Numbers(), range(9))
+    runner = Runner(
+        model=Net(),
+        work_dir=folder,
+        val_dataloader={"all": {**loader, "dataset": Numbers()}, "short": {**loader, "dataset": short}},
+        val_cfg={},
+        val_evaluator={"all": Indices(), "short": Indices(9)},
+        launcher="pytorch",
+        env_cfg={"dist_cfg": {"backend": "gloo"}, "device": "cpu"},
+        log_level="ERROR",
+    )
+    return runner.val()
+
+
 def _process(rank: int, port: int, folder: str) -> None:
     os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(WORLD))
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
@@ -95,6 +120,7 @@ def _process(rank: int, port: int, folder: str) -> None:
         "counts": (resumed.epoch, resumed.iter, whole.max_iters),
         "noise": float(torch.rand(())),
         "metrics": whole.val(),
+        "sets": _validate_sets(f"{folder}/sets"),
         "names": (whole.timestamp, whole.experiment_name),
     }
     torch.save(found, f"{folder}/{get_rank()}.pt")
@@ -131,3 +157,8 @@ def test_a_killed_run_resumes_exactly(two: list[dict[str, Any]]) -> None:
 
 def test_results_are_put_together(two: list[dict[str, Any]]) -> None:
     assert [rank["metrics"] for rank in two] == [{"in_order": 1.0}] * 2
+
+
+def test_named_sets_are_gathered_one_by_one(two: list[dict[str, Any]]) -> None:
+    for rank in two:
+        assert rank["sets"] == {"all/in_order": 1.0, "short/in_order": 1.0}

@@ -146,3 +146,20 @@ def test_the_table() -> None:
     assert text.index("before_train_iter") < text.index("before_val_iter")
     assert "(33          ) Iter" in text
     assert "(LOW         ) Train" in text
+
+
+class Broken(Hook):
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        self.divide(batch_idx)
+
+    def divide(self, number: int) -> None:
+        raise ZeroDivisionError(f"by {number}")
+
+
+def test_a_hooks_own_exception_keeps_its_traceback(make: Any) -> None:
+    with pytest.raises(ZeroDivisionError, match="by 0") as caught:
+        make(custom_hooks=[Broken()]).train()
+    assert [entry.name for entry in caught.traceback][-2:] == ["after_train_iter", "divide"]
+    assert caught.value.__cause__ is None

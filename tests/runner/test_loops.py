@@ -215,6 +215,11 @@ def test_a_loop_of_ones_own(make: Make) -> None:
     [
         ({"by_epoch": True, "max_epochs": 1.5}, ConfigError, "max_epochs must be a whole number"),
         ({"by_epoch": True, "max_epochs": 1, "val_interval": 0}, ConfigError, "val_interval"),
+        (
+            {"by_epoch": True, "max_epochs": 1, "dynamic_intervals": [(1, 0)]},
+            ConfigError,
+            "dynamic_intervals must be a whole number of at least 1",
+        ),
         ({"max_epochs": 1}, BuildError, "needs by_epoch=True"),
         ({"by_epoch": True, "max_epoch": 1}, BuildError, "did you mean 'max_epochs'"),
         (

@@ -27,8 +27,19 @@ if TYPE_CHECKING:
 @click.command(context_settings=CONTEXT)
 @click.argument("arguments", nargs=-1, required=True, metavar="[CONFIG] CHECKPOINT [KEY=VALUE]...")
 @click.option("--work-dir", metavar="DIR", help="Where the log goes (default: work_dirs/NAME).")
-@click.option("--out", metavar="FILE.pkl", help="Save the predictions for offline evaluation.")
+@click.option(
+    "--out",
+    metavar="FILE.pkl",
+    help="Save the predictions for offline evaluation (of each named set: FILE_NAME.pkl).",
+)
 @click.option("--show-dir", metavar="DIR", help="Draw the predictions into this folder.")
+@click.option(
+    "--worst",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Into --show-dir go only the N images with the worst F1, mistakes marked, the worst first.",
+)
+@click.option("--tta", is_flag=True, help="Test several views of each image, and merge what is found.")
 @launcher_option
 @click.option("--trust-checkpoint", is_flag=True, help="Unpickle a checkpoint. Only from people you trust.")
 @config_options
@@ -37,7 +48,8 @@ def test(arguments: tuple[str, ...], **options: Any) -> None:
     """Evaluate CHECKPOINT on the test set of CONFIG.
 
     CHECKPOINT may be a work directory, which stands for its newest checkpoint. Without CONFIG, the config
-    that the checkpoint carries is used.
+    that the checkpoint carries is used. With --tta, the config's tta_model and tta_pipeline are used; a
+    config without them is tested on each image and its mirror image.
     """
     positional, overrides = split_overrides(arguments)
     config, checkpoint = _config_and_checkpoint(positional)
@@ -45,12 +57,27 @@ def test(arguments: tuple[str, ...], **options: Any) -> None:
 
     checkpoint = find_latest_checkpoint(checkpoint) or checkpoint
     cfg = _test_config(config, checkpoint, [*options["cfg_options"], *overrides], options)
+    if options["tta"]:
+        _with_views(cfg)
     runner = build_runner(cfg, mode="test", trust_checkpoint=options["trust_checkpoint"])
     if options["out"]:
         from toolkit.evaluator import DumpResults
 
-        runner.test_evaluator.metrics.append(DumpResults(out_file_path=options["out"]))
+        stem, suffix = os.path.splitext(options["out"])
+        # A loop of one's own may know one evaluator only.
+        evaluators = getattr(runner.test_loop, "evaluators", None) or {"": runner.test_evaluator}
+        for name, evaluator in evaluators.items():
+            path = f"{stem}_{name}{suffix}" if name else options["out"]
+            evaluator.metrics.append(DumpResults(out_file_path=path))
     runner.test()
+
+
+def _with_views(cfg: Config) -> None:
+    """Let the config test with its `tta_model` and `tta_pipeline`, or with the image and its mirror image."""
+    from toolkit.detection.models.test_time_augs import default_tta
+    from toolkit.runner import apply_tta
+
+    apply_tta(cfg, default_tta)
 
 
 def _config_and_checkpoint(positional: list[str]) -> tuple[str | None, str]:
@@ -80,11 +107,13 @@ def _test_config(
     if not cfg.get("work_dir"):
         cfg["work_dir"] = default_work_dir(config) if config else os.path.dirname(checkpoint) or "."
     if options["show_dir"]:
-        _draw_into(cfg, options["show_dir"])
+        _draw_into(cfg, options["show_dir"], options["worst"])
+    elif options["worst"]:
+        raise ConfigError("--worst N says what is drawn; say where with --show-dir DIR")
     return cfg
 
 
-def _draw_into(cfg: Config, folder: str) -> None:
+def _draw_into(cfg: Config, folder: str, worst: int | None) -> None:
     """Turn the config's visualization hook on and point it at a folder."""
     hook = (cfg.get("default_hooks") or {}).get("visualization")
     if not isinstance(hook, dict):
@@ -94,6 +123,8 @@ def _draw_into(cfg: Config, folder: str) -> None:
         )
     hook["draw"] = True
     hook["test_out_dir"] = folder
+    if worst:
+        hook["worst"] = worst
 
 
 if __name__ == "__main__":

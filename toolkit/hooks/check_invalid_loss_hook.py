@@ -7,8 +7,9 @@ from typing import Any
 import torch
 
 from toolkit.hooks.hook import DataBatch, Hook, Runner
+from toolkit.hooks.interval import checked_interval
 from toolkit.registry import HOOKS
-from toolkit.utils import ConfigError, TrainingError
+from toolkit.utils import TrainingError
 
 
 @HOOKS.register_module()
@@ -27,9 +28,7 @@ class CheckInvalidLossHook(Hook):
     """
 
     def __init__(self, interval: int = 50) -> None:
-        if interval < 1:
-            raise ConfigError(f"CheckInvalidLossHook: interval is at least 1, got {interval}")
-        self.interval = interval
+        self.interval = checked_interval("CheckInvalidLossHook", interval)
 
     def after_train_iter(
         self,
@@ -54,6 +53,6 @@ class CheckInvalidLossHook(Hook):
         if bad:
             found = ", ".join(f"{name}={losses[name].mean().item()}" for name in bad)
             raise TrainingError(
-                f"after iteration {runner.iter + 1} the loss is not finite: {found}. Lower the learning rate, "
-                "clip gradients (optim_wrapper.clip_grad), or look at the samples of this batch"
+                f"after iteration {runner.iter + 1} the loss is not finite: {found}. Lower the learning "
+                "rate, clip gradients (optim_wrapper.clip_grad), or look at the samples of this batch"
             )

@@ -10,7 +10,7 @@ from toolkit.dist import master_only
 from toolkit.fileio import is_url, join_path
 from toolkit.hooks.checkpoint_files import publish, remove_checkpoint
 from toolkit.hooks.hook import DataBatch, Hook, Runner
-from toolkit.hooks.interval import Interval
+from toolkit.hooks.interval import Interval, checked_interval
 from toolkit.hooks.monitor import GREATER_KEYS, LESS_KEYS, infer_rule, is_better
 from toolkit.registry import HOOKS
 from toolkit.utils import ConfigError, did_you_mean
@@ -62,6 +62,7 @@ class CheckpointHook(Hook):
         published_keys: str | Sequence[str] | None = None,
         save_begin: int = 0,
     ) -> None:
+        interval = checked_interval("CheckpointHook", interval, never=True)
         self.interval = Interval(interval, by_epoch, save_begin, save_last)
         self.by_epoch = by_epoch
         self.save_optimizer = save_optimizer

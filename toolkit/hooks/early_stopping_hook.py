@@ -56,6 +56,15 @@ class EarlyStoppingHook(Hook):
                 f"EarlyStoppingHook sets `stop_training`, which {type(loop).__name__} does not have"
             )
 
+    def before_train(self, runner: Runner) -> None:
+        """Stops a resumed training that had been stopped, unless there is more patience now."""
+        if self.best_score is None:
+            return
+        reason = self._reached(self.best_score) or self._waited()
+        if reason:
+            runner.train_loop.stop_training = True
+            runner.logger.info(f"training had been stopped early, and does not go on: {reason}")
+
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Looks at the metric."""
         metrics = metrics or {}
@@ -76,14 +85,20 @@ class EarlyStoppingHook(Hook):
     def _reason_to_stop(self, score: float) -> str:
         if self.check_finite and not math.isfinite(score):
             return f"{self.monitor} is {score}"
+        if is_better(self.rule, score, self.best_score, self.min_delta):
+            self.best_score, self.wait_count = score, 0
+        else:
+            self.wait_count += 1
+        return self._reached(score) or self._waited()
+
+    def _reached(self, score: float) -> str:
         threshold = self.stopping_threshold
         if threshold is not None and (score >= threshold if self.rule == "greater" else score <= threshold):
             return f"{self.monitor} is {score:.4f} and has reached {threshold}"
-        if is_better(self.rule, score, self.best_score, self.min_delta):
-            self.best_score, self.wait_count = score, 0
-            return ""
-        self.wait_count += 1
-        if self.wait_count < self.patience:
+        return ""
+
+    def _waited(self) -> str:
+        if self.wait_count == 0 or self.wait_count < self.patience:
             return ""
         return (
             f"{self.monitor} did not get better than {self.best_score} by {self.min_delta} "

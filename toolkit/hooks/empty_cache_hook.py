@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from toolkit.hooks.hook import DataBatch, Hook, Runner
-from toolkit.hooks.interval import Interval
+from toolkit.hooks.interval import Interval, checked_interval
 from toolkit.registry import HOOKS
 
 
@@ -21,6 +21,9 @@ class EmptyCacheHook(Hook):
         after_epoch: Whether after each.
         after_iter: Whether after iterations.
         interval: With `after_iter`, after every how many of a loop's iterations.
+
+    Raises:
+        ConfigError: `interval` is not positive.
     """
 
     priority = "NORMAL"
@@ -34,7 +37,8 @@ class EmptyCacheHook(Hook):
     ) -> None:
         self._do_before_epoch = before_epoch
         self._do_after_epoch = after_epoch
-        self._interval = Interval(interval if after_iter else 0, by_epoch=False)
+        interval = checked_interval("EmptyCacheHook", interval)
+        self._interval = Interval(interval if after_iter else -1, by_epoch=False)
 
     def _before_epoch(self, runner: Runner, mode: str = "train") -> None:
         if self._do_before_epoch:

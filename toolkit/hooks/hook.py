@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, TypeAlias
 
 from toolkit.hooks.priority import Priority
+from toolkit.utils import ToolkitError
 
 # Hooks know a runner by its attributes only, so that nothing here imports the runner.
 Runner: TypeAlias = Any
@@ -43,6 +44,10 @@ SHARED_POINTS = ("_before_epoch", "_after_epoch", "_before_iter", "_after_iter")
 _MISSPELT = 0.85
 
 
+class HookPointError(ToolkitError, TypeError):
+    """A hook with a method that would never be called."""
+
+
 class Hook:
     """Something that a runner calls at the points of a run, in the order of `priority`.
 
@@ -57,7 +62,7 @@ class Hook:
             and would be refused as misspelt.
 
     Raises:
-        TypeError: On the definition of a subclass, if one of its methods has a name that is nearly,
+        HookPointError: On the definition of a subclass, if one of its methods has a name that is nearly,
             but not quite, that of a point: it would never be called.
     """
 
@@ -73,7 +78,7 @@ class Hook:
                 continue
             near = difflib.get_close_matches(name, points, n=1, cutoff=_MISSPELT)
             if near:
-                raise TypeError(
+                raise HookPointError(
                     f"{cls.__module__}.{cls.__qualname__}.{name} is no point of a run and would never be "
                     f"called; did you mean {near[0]!r}? "
                     "A point that your own loop calls goes into `extra_points`."

@@ -5,6 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from toolkit.utils import ConfigError
+
+
+def checked_interval(owner: str, interval: Any, name: str = "interval", never: bool = False) -> int:
+    """An interval as a user gave it: a whole number of at least 1.
+
+    Args:
+        owner: Whose it is, for the message.
+        interval: The interval.
+        name: What the owner calls it.
+        never: Whether a negative number is allowed, for "never".
+
+    Raises:
+        ConfigError: It is something else. 0 might mean "always" as well as "never".
+    """
+    whole = isinstance(interval, int) and not isinstance(interval, bool)
+    if not whole or interval == 0 or (interval < 0 and not never):
+        choices = "at least 1, or -1 for never" if never else "at least 1"
+        raise ConfigError(f"{owner}: {name} is {choices}, got {interval!r}")
+    return int(interval)
+
 
 @dataclass(frozen=True)
 class Interval:

@@ -10,6 +10,7 @@ from typing import Any
 
 from toolkit.dist import master_only
 from toolkit.hooks.hook import DataBatch, Hook, Runner
+from toolkit.hooks.interval import checked_interval
 from toolkit.registry import HOOKS
 from toolkit.utils import ConfigError
 
@@ -35,7 +36,7 @@ class LoggerHook(Hook):
         progress_bar: Whether to show a live bar; None means where the output is a terminal.
 
     Raises:
-        ConfigError: `interval` is not positive, or `keep_local` is off without an `out_dir`.
+        ConfigError: An interval is not positive, or `keep_local` is off without an `out_dir`.
     """
 
     priority = "BELOW_NORMAL"
@@ -52,11 +53,9 @@ class LoggerHook(Hook):
         backend_args: dict[str, Any] | None = None,
         progress_bar: bool | None = None,
     ) -> None:
-        if interval < 1:
-            raise ConfigError(f"LoggerHook: interval is at least 1, got {interval}")
         if out_dir is None and not keep_local:
             raise ConfigError("LoggerHook: keep_local=False without an out_dir would throw the logs away")
-        self.interval = interval
+        self.interval = checked_interval("LoggerHook", interval)
         self.ignore_last = ignore_last
         self.out_dir = None if out_dir is None else os.fspath(out_dir)
         self.out_suffix = (out_suffix,) if isinstance(out_suffix, str) else tuple(out_suffix)
@@ -65,7 +64,7 @@ class LoggerHook(Hook):
         self.backend_args = backend_args
         self.progress_bar = progress_bar
         self.json_log_path: str | None = None
-        self.interval_exp_name = interval_exp_name
+        self.interval_exp_name = checked_interval("LoggerHook", interval_exp_name, "interval_exp_name")
         self._named = 0
         self._loop_length = 0
         self._done = 0

@@ -86,6 +86,8 @@ class ProfilerHook(Hook):
             )
         if ProfilerActivity.CUDA in self.activities and not torch.cuda.is_available():
             raise ConfigError("ProfilerHook: activity_with_cuda=True, but there is no CUDA device")
+        if self._done >= self.profile_times:  # in the run that this one resumes
+            return
         self._profiler = profile(
             activities=self.activities,
             schedule=self.schedule,
@@ -118,6 +120,14 @@ class ProfilerHook(Hook):
         """Stops recording, where training ended before it was to."""
         if self._profiler is not None:
             self._finish(runner)
+
+    def state_dict(self) -> dict[str, Any]:
+        """How many epochs or iterations are recorded."""
+        return {"done": self._done}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes it back."""
+        self._done = state_dict["done"]
 
     def _count(self, runner: Runner) -> None:
         self._done += 1

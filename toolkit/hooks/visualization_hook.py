@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 
 from toolkit.hooks.hook import DataBatch, Hook, Runner
-from toolkit.hooks.interval import Interval
+from toolkit.hooks.interval import Interval, checked_interval
 from toolkit.registry import HOOKS
 
 Image = npt.NDArray[np.uint8]
@@ -29,6 +29,9 @@ class NaiveVisualizationHook(Hook):
         draw_gt: Whether the annotations are drawn.
         draw_pred: Whether the predictions are drawn.
         on_val: Whether validation is drawn, besides the test.
+
+    Raises:
+        ConfigError: `interval` is not positive.
     """
 
     priority = "NORMAL"
@@ -36,7 +39,7 @@ class NaiveVisualizationHook(Hook):
     def __init__(
         self, interval: int = 1, draw_gt: bool = True, draw_pred: bool = True, on_val: bool = False
     ) -> None:
-        self.interval = Interval(interval, by_epoch=False)
+        self.interval = Interval(checked_interval("NaiveVisualizationHook", interval), by_epoch=False)
         self.draw_gt = draw_gt
         self.draw_pred = draw_pred
         self.on_val = on_val
@@ -50,7 +53,7 @@ class NaiveVisualizationHook(Hook):
     ) -> None:
         """Draws, if wanted and if it is time."""
         if self.on_val and self.interval.due(batch_idx + 1):
-            self._draw(runner, f"val_{batch_idx}", data_batch, outputs or ())
+            self._draw(runner, "val", batch_idx, data_batch, outputs or ())
 
     def after_test_iter(
         self,
@@ -61,9 +64,14 @@ class NaiveVisualizationHook(Hook):
     ) -> None:
         """Draws, if it is time."""
         if self.interval.due(batch_idx + 1):
-            self._draw(runner, f"test_{batch_idx}", data_batch, outputs or ())
+            self._draw(runner, "test", batch_idx, data_batch, outputs or ())
 
-    def _draw(self, runner: Runner, name: str, data_batch: DataBatch, outputs: Sequence[Any]) -> None:
+    def _draw(
+        self, runner: Runner, mode: str, batch_idx: int, data_batch: DataBatch, outputs: Sequence[Any]
+    ) -> None:
+        # Of several named sets, each may have a picture of the same file name.
+        set_name = getattr(getattr(runner, f"{mode}_loop", None), "set_name", "")
+        prefix = f"{set_name}_" if set_name else ""
         inputs = data_batch.get("inputs", ()) if isinstance(data_batch, dict) else ()
         for place, sample in enumerate(outputs):
             path = getattr(sample, "img_path", None)
@@ -73,7 +81,7 @@ class NaiveVisualizationHook(Hook):
             if image is None:
                 continue
             runner.visualizer.add_datasample(
-                Path(path).stem if path else f"{name}_{place}",
+                prefix + (Path(path).stem if path else f"{mode}_{batch_idx}_{place}"),
                 image,
                 data_sample=sample,
                 draw_gt=self.draw_gt,

@@ -8,6 +8,8 @@ from toolkit.model.averaged_model import (
 )
 from toolkit.model.base_model import BaseModel
 from toolkit.model.base_module import BaseModule, ModuleDict, ModuleList, Sequential
+from toolkit.model.checkpointing import turn_on_activation_checkpointing
+from toolkit.model.conv_bn_eval import turn_on_efficient_conv_bn_eval
 from toolkit.model.data_preprocessor import BaseDataPreprocessor, ImgDataPreprocessor
 from toolkit.model.freezing import freeze, trainable_table
 from toolkit.model.initializers import (
@@ -84,6 +86,8 @@ __all__ = [
     "stack_batch",
     "trainable_table",
     "trunc_normal_init",
+    "turn_on_activation_checkpointing",
+    "turn_on_efficient_conv_bn_eval",
     "uniform_init",
     "xavier_init",
 ]

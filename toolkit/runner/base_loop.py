@@ -25,13 +25,22 @@ class BaseLoop:
 
     def __init__(self, runner: Runner, dataloader: DataLoader[Any] | Mapping[str, Any]) -> None:
         self._runner = runner
-        self.dataloader: DataLoader[Any] = runner.build_dataloader(
-            dataloader, seed=runner.seed, diff_rank_seed=runner.diff_rank_seed
-        )
-        runner.check_data(self.dataset, self.role)
+        self.dataloader: DataLoader[Any] = self._build_data(dataloader)
         self.metainfo = getattr(self.dataset, "metainfo", None)
         if self.metainfo is not None:
             runner.visualizer.dataset_meta = self.metainfo
+
+    def _build_data(self, dataloader: Any) -> Any:
+        return self._built_and_checked(dataloader, self.role)
+
+    def _built_and_checked(self, dataloader: Any, role: str) -> DataLoader[Any]:
+        """The dataloader, whose dataset was checked; `role` says in messages what it is for."""
+        runner = self._runner
+        built: DataLoader[Any] = runner.build_dataloader(
+            dataloader, seed=runner.seed, diff_rank_seed=runner.diff_rank_seed
+        )
+        runner.check_data(getattr(built, "dataset", None), role)
+        return built
 
     @property
     def runner(self) -> Runner:

@@ -13,6 +13,7 @@ from toolkit.registry import LOOPS
 from toolkit.runner.base_loop import BaseLoop
 from toolkit.runner.checkpoint.weights import unwrapped
 from toolkit.runner.expectations import check_results, checked_expectations
+from toolkit.runner.sets import NamedLoaders, is_named_loaders, paired_sets
 from toolkit.structures import BaseDataElement
 from toolkit.utils.errors import ConfigError
 
@@ -24,20 +25,30 @@ if TYPE_CHECKING:
 
 
 class EvaluationLoop(BaseLoop):
-    """Goes once through a dataset, hands the predictions to the evaluator and returns its metrics.
+    """Goes once through the data, hands the predictions to the evaluator and returns its metrics.
 
     The model is in eval mode meanwhile, and afterwards in the mode that it was in.
 
+    There may be several sets of data, each under a name. They are one epoch for the hooks, whose points are
+    called once, with the batches numbered through and all metrics at the end: those of the set ``noisy`` as
+    ``noisy/...``.
+
     Args:
         runner: The runner that the loop belongs to.
-        dataloader: A DataLoader, or the config of one.
-        evaluator: An `Evaluator`, a metric or a list of metrics, built or as configs.
+        dataloader: A DataLoader, or the config of one; or a dict of either by name.
+        evaluator: An `Evaluator`, a metric or a list of metrics, built or as configs; or a dict of any of
+            these, with the names of the dataloaders. A single one for several sets must be a config.
         fp16: Run the model under autocast: float16 on an accelerator, bfloat16 on the CPU.
         loss: Compute the losses too, with a second forward pass, and report their means beside the metrics.
             The samples must carry their ground truth (load annotations in the pipeline).
 
+    Attributes:
+        evaluators: The evaluators by the name of their set, which is empty for a lone one.
+        set_name: The set that is gone through, or was at last; empty for a lone one.
+
     Raises:
-        ConfigError: `loss` is set, and the model has no `loss_step` (that of `BaseModel`).
+        ConfigError: `loss` is set, and the model has no `loss_step` (that of `BaseModel`); or the names of
+            dataloaders and evaluators differ.
     """
 
     def __init__(
@@ -48,10 +59,16 @@ class EvaluationLoop(BaseLoop):
         fp16: bool = False,
         loss: bool = False,
     ) -> None:
+        pairs = paired_sets(self.role, dataloader, evaluator)
         super().__init__(runner, dataloader)
-        self.evaluator: Evaluator = runner.build_evaluator(evaluator)
-        if self.metainfo is not None:
-            self.evaluator.dataset_meta = self.metainfo
+        self.evaluators: dict[str, Evaluator] = {
+            name: runner.build_evaluator(own) for name, (_, own) in pairs.items()
+        }
+        self.set_name = next(iter(pairs))
+        for name, loader in self._loaders().items():
+            metainfo = getattr(getattr(loader, "dataset", None), "metainfo", None)
+            if metainfo is not None:
+                self.evaluators[name].dataset_meta = metainfo
         self.fp16, self.loss = fp16, loss
         model = unwrapped(runner.model)
         if loss and not hasattr(model, "loss_step"):
@@ -61,6 +78,26 @@ class EvaluationLoop(BaseLoop):
             )
         self._losses: dict[str, list[Tensor]] = {}
 
+    def _build_data(self, dataloader: Any) -> Any:
+        if not is_named_loaders(dataloader):
+            return super()._build_data(dataloader)
+        return NamedLoaders(
+            {name: self._built_and_checked(one, f"{self.role} {name!r}") for name, one in dataloader.items()}
+        )
+
+    def _loaders(self) -> dict[str, Any]:
+        loader: Any = self.dataloader
+        return loader.loaders if isinstance(loader, NamedLoaders) else {"": loader}
+
+    @property
+    def evaluator(self) -> Evaluator:
+        """The evaluator of the set that is gone through; between the runs, that of the last."""
+        return self.evaluators[self.set_name]
+
+    @evaluator.setter
+    def evaluator(self, evaluator: Evaluator) -> None:
+        self.evaluators[self.set_name] = evaluator
+
     def run(self) -> dict[str, float]:
         """Evaluate; returns the metrics by name."""
         runner, role = self.runner, self.role
@@ -68,16 +105,38 @@ class EvaluationLoop(BaseLoop):
         runner.call_hook(f"before_{role}")
         runner.call_hook(f"before_{role}_epoch")
         runner.model.eval()
-        self._losses.clear()
-        for idx, data_batch in enumerate(self.dataloader):
-            self.run_iter(idx, data_batch)
-        metrics = self.evaluator.evaluate(len(self.dataset))
-        metrics.update(self._mean_losses())
+        losses = self._run_sets()
+        metrics: dict[str, float] = {}
+        for name, loader in self._loaders().items():
+            # Only now, that the time which it takes is not counted as waiting for the next set's data.
+            found = {**self.evaluators[name].evaluate(len(loader.dataset)), **losses[name]}
+            metrics.update({f"{name}/{key}": value for key, value in found.items()} if name else found)
         runner.call_hook(f"after_{role}_epoch", metrics=metrics)
         runner.call_hook(f"after_{role}")
         if was_training:
             runner.model.train()
         return metrics
+
+    def _run_sets(self) -> dict[str, dict[str, float]]:
+        """Go through the sets; returns the mean losses of each."""
+        idx, losses = 0, {}
+        for name, loader in self._loaders().items():
+            self._enter(name, loader)
+            for data_batch in loader:
+                self.run_iter(idx, data_batch)
+                idx += 1
+            losses[name] = self._mean_losses()
+        return losses
+
+    def _enter(self, name: str, loader: Any) -> None:
+        self._losses = {}
+        if not name:
+            return
+        self.set_name = name
+        self.runner.logger.info(f"{self.role} set {name!r}: {len(loader.dataset)} samples")
+        metainfo = getattr(loader.dataset, "metainfo", None)
+        if metainfo is not None:
+            self.runner.visualizer.dataset_meta = metainfo
 
     # Not inference_mode: a tensor that the model makes and keeps here, such as its anchors, must serve in
     # training.

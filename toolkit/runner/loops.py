@@ -70,7 +70,10 @@ class TrainLoop(BaseLoop):
         super().__init__(runner, dataloader)
         self.val_begin = checked_count("val_begin", val_begin)
         self.val_interval = checked_count("val_interval", val_interval, least=1)
-        pairs = sorted((int(at), int(interval)) for at, interval in dynamic_intervals or ())
+        pairs = sorted(
+            (int(at), checked_count("an interval of dynamic_intervals", interval, least=1))
+            for at, interval in dynamic_intervals or ()
+        )
         self.dynamic_milestones = [0, *(at for at, _ in pairs)]
         self.dynamic_intervals = [self.val_interval, *(interval for _, interval in pairs)]
         self.stop_training = False

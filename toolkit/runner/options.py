@@ -51,6 +51,10 @@ class Options:
         find_unused_parameters: For DDP.
         freeze: Patterns of parameters that don't train; see `toolkit.model.freeze`.
         compile: True, or arguments of `torch.compile`, to compile the training step.
+        activation_checkpointing: Names or patterns of modules; see
+            `toolkit.model.turn_on_activation_checkpointing`.
+        efficient_conv_bn_eval: The same, see `toolkit.model.turn_on_efficient_conv_bn_eval`.
+        report_unused_parameters: Whether the parameters without gradient are told after the first step.
         model: The model's config, which the data are checked against.
     """
 
@@ -60,6 +64,9 @@ class Options:
     find_unused_parameters: bool = False
     freeze: Sequence[str] = ()
     compile: bool | Mapping[str, Any] = False
+    activation_checkpointing: Sequence[str] | str = ()
+    efficient_conv_bn_eval: Sequence[str] | str = ()
+    report_unused_parameters: bool = True
     model: Any = None
 
     @classmethod

@@ -12,7 +12,7 @@ from torch import nn
 from toolkit.dist import get_dist_info, master_only
 from toolkit.logging import FILE_ONLY
 from toolkit.registry import RUNNERS, DefaultScope
-from toolkit.runner import environment, options, start, state
+from toolkit.runner import environment, options, start, state, unused
 from toolkit.runner.checkpointing import RunnerCheckpoints
 from toolkit.runner.hooks_manager import HookLike, HookManager
 from toolkit.utils.errors import ConfigError
@@ -35,7 +35,8 @@ class Runner(RunnerCheckpoints):
     Args:
         model: A model, or its config.
         work_dir: Folder of logs and checkpoints; ``./work_dirs/NAME`` by default.
-        train_dataloader: A DataLoader, or its config; so are `val_dataloader` and `test_dataloader`.
+        train_dataloader: A DataLoader, or its config; so are `val_dataloader` and `test_dataloader`, which
+            may also be a dict of either by name, for several sets of data (see `EvaluationLoop`).
         train_cfg: A loop, ``dict(by_epoch=True, max_epochs=...)``, ``dict(by_epoch=False, max_iters=...)``,
             or a dict with the ``type`` of a loop; with its further arguments, such as ``val_interval``.
         val_cfg: A loop, or the arguments of `ValLoop`: ``dict()``, ``dict(fp16=True)``.
@@ -43,7 +44,8 @@ class Runner(RunnerCheckpoints):
         auto_scale_lr: ``dict(base_batch_size=16, enable=True)`` scales learning rates to the real batch size.
         optim_wrapper: An `OptimWrapper`, its config, or a dict of several.
         param_scheduler: A scheduler, a config, or a list of these; for several optimizers a dict of them.
-        val_evaluator: An `Evaluator`, a metric, a list of metrics, or their configs; so is `test_evaluator`.
+        val_evaluator: An `Evaluator`, a metric, a list of metrics, or their configs; or a dict of these with
+            the names of the dataloaders; so is `test_evaluator`.
         default_hooks: Changes to the default hooks by name; None as a value removes one.
         custom_hooks: Further hooks, or their configs.
         data_preprocessor: For a model config that names none.
@@ -133,6 +135,7 @@ class Runner(RunnerCheckpoints):
             self.build_model(model, data_preprocessor), self._switches.freeze, self.logger
         )
         self.model = self.wrap_model(self._switches.model_wrapper_cfg, self.model)
+        start.switch_forward(self.model, self._switches, self.logger)
         if (env_cfg or {}).get("channels_last"):
             self.model = start.channels_last(self.model)
         self.hook_manager = HookManager()
@@ -203,6 +206,7 @@ class Runner(RunnerCheckpoints):
         self.scale_lr(self.optim_wrapper, self.auto_scale_lr)
         if self.param_schedulers is not None:
             self.param_schedulers = self.build_param_scheduler(self.param_schedulers)
+            start.note_idle_schedulers(self)
         if self._val_loop is not None:
             self._val_loop = self.build_val_loop(self._val_loop)
         self.call_hook("before_run")
@@ -217,6 +221,8 @@ class Runner(RunnerCheckpoints):
         )
         state.restore_gradients(self.model, gradients)
         start.compile_step(self.model, self._switches.compile, self.logger)
+        if self._switches.report_unused_parameters:
+            unused.report_after_first_step(self.model, self.optim_wrapper, self.logger)
         self._train_loop.run()
         self.call_hook("after_run")
         model: nn.Module = self.model

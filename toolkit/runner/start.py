@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +13,20 @@ from torch import nn
 from toolkit.config import Config, diff
 from toolkit.dist import broadcast, get_world_size
 from toolkit.logging import FILE_ONLY, MessageHub
-from toolkit.model import freeze, trainable_table
+from toolkit.model import (
+    freeze,
+    trainable_table,
+    turn_on_activation_checkpointing,
+    turn_on_efficient_conv_bn_eval,
+)
 from toolkit.runner.checkpoint.weights import unwrapped
 from toolkit.runner.environment import describe_env
 from toolkit.utils.errors import ConfigError
+from toolkit.utils.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from toolkit.runner.building import RunnerBuilding
+    from toolkit.runner.options import Options
 
 # What may differ from one start of a run to the next, and changes nothing.
 _OF_ONE_START = ("work_dir", "resume", "load_from", "launcher", "device", "experiment_name", "randomness")
@@ -117,6 +125,18 @@ def frozen(model: nn.Module, patterns: Sequence[str], logger: Any) -> nn.Module:
     return model
 
 
+def switch_forward(model: nn.Module, switches: Options, logger: Any) -> None:
+    """Change how parts of the model run, as the config says; the weights and their names stay."""
+    model = unwrapped(model)
+    # First of the two, since it follows the forward pass, which recomputing hides.
+    if switches.efficient_conv_bn_eval:
+        count = turn_on_efficient_conv_bn_eval(model, switches.efficient_conv_bn_eval)
+        logger.info(f"efficient_conv_bn_eval: {count} batch norms are folded while they are in eval mode")
+    if switches.activation_checkpointing:
+        turn_on_activation_checkpointing(model, switches.activation_checkpointing)
+        logger.info(f"activation_checkpointing: {switches.activation_checkpointing}")
+
+
 def channels_last(model: nn.Module) -> nn.Module:
     """The model with its 4-dimensional weights in the memory format that convolutions are fastest in."""
     return model.to(memory_format=torch.channels_last)
@@ -133,10 +153,54 @@ def init_weights(model: nn.Module) -> None:
             broadcast(value)
 
 
+def note_idle_schedulers(runner: RunnerBuilding) -> None:
+    """Warn of parameter schedulers that never take effect in this training."""
+    schedulers = runner.param_schedulers or []
+    groups = schedulers.values() if isinstance(schedulers, Mapping) else [schedulers]
+    for one in (one for group in groups for one in group):
+        name = f"the parameter scheduler {type(one).__name__}"
+        unit, end = ("epochs", runner.max_epochs) if one.by_epoch else ("iterations", runner.max_iters)
+        if one.by_epoch and not runner.by_epoch and not getattr(one, "need_val_args", False):
+            runner.logger.warning(
+                f"{name} counts epochs, but this training counts iterations: it never takes a step. Give it "
+                "by_epoch=False, with begin and end in iterations"
+            )
+        elif one.begin >= end:
+            runner.logger.warning(
+                f"{name} never takes effect: it begins after {one.begin} {unit}, and training ends "
+                f"after {end}"
+            )
+
+
 def compile_step(model: nn.Module, switch: bool | Mapping[str, Any], logger: Any) -> None:
-    """Compile the model's training step with `torch.compile`, if the config says ``compile``."""
+    """Compile the model's training step with `torch.compile`, if the config says ``compile``.
+
+    Raises:
+        ConfigError: There is no such backend, or torch.compile takes no such argument.
+    """
     if not switch:
         return
     arguments = dict(switch) if isinstance(switch, Mapping) else {}
-    model.train_step = torch.compile(model.train_step, **arguments)  # type: ignore[assignment, arg-type]
+    backend = arguments.get("backend", "inductor")
+    known = torch._dynamo.list_backends(None)
+    if isinstance(backend, str) and backend not in known:
+        raise ConfigError(
+            f"compile: there is no backend {backend!r}{did_you_mean(backend, known)} Those installed are: "
+            f"{', '.join(known)}"
+        )
+    if backend == "inductor" and next(model.parameters()).device.type == "cpu" and not _compiler():
+        raise ConfigError(
+            "compile: the backend 'inductor' needs a C++ compiler on the CPU, and there is none; install g++ "
+            "(or name one in the environment variable CXX), use compile=dict(backend='aot_eager'), which "
+            "is no faster, or leave compile out"
+        )
+    try:
+        model.train_step = torch.compile(model.train_step, **arguments)  # type: ignore[assignment, arg-type]
+    except (TypeError, RuntimeError) as error:
+        raise ConfigError(f"compile={arguments}: torch.compile refuses that: {error}") from error
     logger.info("train_step will be compiled: the first iterations take long")
+
+
+def _compiler() -> str | None:
+    """The C++ compiler that torch would use."""
+    return next(filter(None, map(shutil.which, (os.environ.get("CXX") or "g++", "clang++"))), None)

@@ -191,3 +191,12 @@ def test_nothing_that_a_config_may_not_reach_is_imported(good):
     found = problems(good)
     assert "model.backbone: 'os.system' points into the package 'os'" in found[0]
     assert "custom_hooks.0: 'torch.hub.load' can't be used as a hook" in found[1]
+
+
+def test_two_equal_metrics(good):
+    metric = good["val_evaluator"]
+    good["val_evaluator"] = [dict(metric), {**metric, "prefix": "second"}, dict(metric)]
+    (found,) = problems(good)
+    assert "val_evaluator: has two equal metrics VOCMetric" in found
+    good["val_evaluator"] = {"type": "Evaluator", "metrics": good["val_evaluator"][:2]}
+    check(good)

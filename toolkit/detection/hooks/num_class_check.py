@@ -29,7 +29,9 @@ class NumClassCheckHook(Hook):
 
     def before_val_epoch(self, runner: Runner) -> None:
         """Look at the validation data."""
-        self._check(runner, runner.val_dataloader.dataset)
+        dataloader = runner.val_dataloader
+        for dataset in getattr(dataloader, "datasets", {"": dataloader.dataset}).values():  # of named sets
+            self._check(runner, dataset)
 
     @staticmethod
     def _check(runner: Runner, dataset: object) -> None:

@@ -18,6 +18,7 @@ from toolkit.runner.preflight.paths import PathCheck
 from toolkit.runner.preflight.problems import PreflightError, Problem
 from toolkit.runner.preflight.rules import group_problems, scope_problems
 from toolkit.runner.preflight.walk import Walker
+from toolkit.runner.sets import is_named_evaluators, is_named_loaders
 from toolkit.utils import did_you_mean
 
 MODES = ("train", "test", "infer")
@@ -88,7 +89,14 @@ def _title(cfg: Any) -> str:
 def _check_part(walker: Walker, cfg: Mapping[str, Any], part: str) -> None:
     value = cfg[part]
     if part in slots.DATALOADERS:
-        _check_dataloader(walker, value, part)
+        if part != "train_dataloader" and is_named_loaders(value):
+            for name, loader in value.items():
+                _check_dataloader(walker, loader, f"{part}.{name}")
+        else:
+            _check_dataloader(walker, value, part)
+    elif part in slots.EVALUATORS and is_named_evaluators(value):
+        for name, evaluator in value.items():
+            walker.visit(evaluator, slots.TOP[part], f"{part}.{name}", value, name)
     elif part == "optim_wrapper":
         _check_optim_wrapper(walker, value, part, cfg)
     elif part == "default_hooks":

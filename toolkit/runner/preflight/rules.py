@@ -8,6 +8,7 @@ from typing import Any
 from toolkit.registry.scope import ROOT_SCOPE, SCOPE_ALIASES, SCOPE_MODULES
 from toolkit.runner.preflight.problems import Problem
 from toolkit.runner.preflight.slots import DATALOADERS, OTHER_TOP_KEYS, TOP
+from toolkit.runner.sets import is_named_evaluators, naming_problem
 from toolkit.utils import did_you_mean, nearest
 
 GROUPS = {
@@ -42,10 +43,35 @@ def group_problems(cfg: Mapping[str, Any], mode: str) -> Iterator[Problem]:
                 if part not in given:
                     has = f"{together}, and the config has {', '.join(given) or 'none of them'}"
                     yield _lacking(cfg, part, f"{part!r} is missing: {has}")
+        if role != "train":
+            loaders, evaluators = f"{role}_dataloader", f"{role}_evaluator"
+            problem = naming_problem(role, cfg.get(loaders), cfg.get(evaluators))
+            if problem is not None:
+                yield Problem.at(cfg, evaluators, "", problem)
+            yield from _twin_metrics(cfg, evaluators, evaluators, cfg.get(evaluators))
     if cfg.get("param_scheduler") is not None and cfg.get("optim_wrapper") is None and mode == "train":
         yield Problem.at(
             cfg, "param_scheduler", "param_scheduler", "a param_scheduler needs an 'optim_wrapper' to act on"
         )
+
+
+def _twin_metrics(container: Any, key: Any, path: str, evaluator: Any) -> Iterator[Problem]:
+    """Metrics of one evaluator that are equal, and so would give numbers of the same names."""
+    if is_named_evaluators(evaluator):
+        for name, one in evaluator.items():
+            yield from _twin_metrics(evaluator, name, f"{path}.{name}", one)
+        return
+    metrics = evaluator.get("metrics") if isinstance(evaluator, Mapping) else evaluator
+    if not isinstance(metrics, list | tuple):
+        return
+    given = [one for one in metrics if isinstance(one, Mapping)]
+    for place, one in enumerate(given):
+        if one in given[:place]:
+            kind = one.get("type")
+            message = (
+                f"has two equal metrics {kind}, whose numbers have the same names: give one a prefix='...'"
+            )
+            yield Problem.at(container, key, path, message)
 
 
 def _is_whole(cfg: Mapping[str, Any], role: str) -> bool:

@@ -94,6 +94,7 @@ MODEL_KEYS: dict[str, Slot | None] = {
     **dict.fromkeys(_set("init_cfg override"), INIT),
     # `type` is a function's name there, which the head itself looks up.
     "nms": None,
+    "dqs_cfg": None,
 }
 
 # Keys that hold the same kind of thing in every context but that of models.
@@ -106,6 +107,7 @@ DATA_KEYS: dict[str, Slot | None] = {
     "vis_backends": VIS_BACKEND,
     "metrics": METRIC,
     "optimizer": OPTIMIZER,
+    "tta_cfg": Slot((root.MODELS,), supplied=_set("module")),
     "collate_fn": FUNCTION,
     "metainfo": None,
     "backend_args": None,
@@ -131,12 +133,14 @@ TOP: dict[str, Slot] = {
 }
 
 DATALOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
+EVALUATORS = ("val_evaluator", "test_evaluator")
 
 # Every key that the Runner reads, beside TOP and DATALOADERS.
 OTHER_TOP_KEYS = _set(
     "work_dir auto_scale_lr load_from resume launcher env_cfg log_level default_scope randomness "
     "experiment_name custom_imports env_variables runner_type find_unused_parameters sync_bn "
-    "model_wrapper_cfg compile freeze device tta_model tta_pipeline"
+    "model_wrapper_cfg compile freeze device tta_model tta_pipeline activation_checkpointing "
+    "efficient_conv_bn_eval report_unused_parameters"
 )
 
 
