@@ -86,3 +86,30 @@ def test_dict_action() -> None:
     assert parser.parse_args([]).cfg_options is None
     with pytest.raises(argparse.ArgumentError, match="KEY=VALUE"):
         parser.parse_args(["--cfg-options", "nonsense"])
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("dict(type='A',x=1)", {"type": "A", "x": 1}),
+        ("dict()", {}),
+        (
+            "[dict(type='A'),dict(type='B',y=[1,dict(z=2)])]",
+            [{"type": "A"}, {"type": "B", "y": [1, {"z": 2}]}],
+        ),
+        ("{'x': 1, 'y': (2,3)}", {"x": 1, "y": (2, 3)}),
+        ("[{'type':'A, B'}]", [{"type": "A, B"}]),
+        ("{}", {}),
+        ("{name}", "{name}"),
+        ("dict", "dict"),
+        ("dict(x=a=b)", {"x": "a=b"}),
+    ],
+)
+def test_dicts(text: str, value: object) -> None:
+    assert parse_value(text) == value
+
+
+@pytest.mark.parametrize("text", ["dict(1)", "dict(x=1", "{'x': 1", "dict(=1)"])
+def test_dicts_that_are_none(text: str) -> None:
+    with pytest.raises(ConfigError):
+        parse_value(text)

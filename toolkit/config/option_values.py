@@ -7,7 +7,7 @@ from typing import Any
 
 from toolkit.utils.errors import ConfigError
 
-_PAIRS = {"(": ")", "[": "]"}
+_PAIRS = {"(": ")", "[": "]", "{": "}"}
 _QUOTES = "'\""
 
 
@@ -15,7 +15,8 @@ def parse_overrides(options: Iterable[str]) -> dict[str, Any]:
     """Read options such as ``a.b=1 c.0.d=[1,2] e="(3,4)" lr=1e-3 names=x,y``.
 
     Values are ints, floats, booleans (any case), ``None``, lists in brackets or separated by commas, tuples
-    in parentheses, nested at will, and strings otherwise. A quoted word is a string even if it looks like a
+    in parentheses, dicts as ``dict(type='A',x=1)`` or ``{'x': 1}``, nested at will, and strings otherwise. A
+    quoted word is a string even if it looks like a
     number; quotes around a bracketed value are dropped.
 
     Args:
@@ -49,10 +50,27 @@ def parse_value(text: str) -> Any:
         inner = quoted.strip()
         return parse_value(inner) if inner[:1] in _PAIRS and inner[-1:] == _PAIRS[inner[0]] else quoted
     parts = _split(text)
-    if _encloses(text):
+    if text.startswith("dict(") and _encloses(text[4:]):
+        return _pairs(text[5:-1], "=", text)
+    if text[:1] == "{" and _encloses(text) and (not text[1:-1].strip() or ":" in text):
+        return _pairs(text[1:-1], ":", text)
+    if text[:1] in "([" and _encloses(text):
         items = [parse_value(part) for part in _split(text[1:-1])]
         return tuple(items) if text[0] == "(" else items
     return [parse_value(part) for part in parts] if len(parts) > 1 or text.endswith(",") else _scalar(text)
+
+
+def _pairs(inside: str, sign: str, text: str) -> dict[str, Any]:
+    """The dict whose items are written with `sign` between key and value."""
+    found: dict[str, Any] = {}
+    for item in _split(inside):
+        key, middle, value = item.partition(sign)
+        key = key.strip()
+        name = _unquote(key) if sign == ":" and _unquote(key) is not None else key
+        if not middle or not name:
+            raise ConfigError(f"{item.strip()!r} in {text!r} is no KEY{sign}VALUE")
+        found[name] = parse_value(value)
+    return found
 
 
 def _unquote(text: str) -> str | None:
@@ -68,7 +86,7 @@ def _encloses(text: str) -> bool:
         return False
     depth = 0
     for place, char in enumerate(text):
-        depth += (char in "([") - (char in ")]")
+        depth += (char in "([{") - (char in ")]}")
         if depth == 0:
             return place == len(text) - 1
     return False
@@ -83,11 +101,11 @@ def _split(text: str) -> list[str]:
     for place, char in enumerate(text):
         if quote:
             quote = "" if char == quote else quote
-        elif char in _QUOTES and text[:place].rstrip()[-1:] in ("", "(", "[", ","):
+        elif char in _QUOTES and text[:place].rstrip()[-1:] in ("", "(", "[", ",", "=", "{", ":"):
             quote = char
         elif char in _PAIRS:
             stack.append(_PAIRS[char])
-        elif char in ")]":
+        elif char in ")]}":
             if not stack or stack.pop() != char:
                 raise ConfigError(f"the brackets of the value {text!r} don't match")
         elif char == "," and not stack:
