@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import json
 import logging
 import os
@@ -22,6 +23,23 @@ from toolkit.registry import DATASETS
 from toolkit.utils.errors import DataError
 
 logger = logging.getLogger("toolkit")
+
+
+def force_full_init(old_func: Callable) -> Callable:
+    """A decorator for methods of datasets that read samples: calls `full_init` first, where it was put off.
+
+    Raises:
+        AttributeError: At a call, where the object has no `full_init`.
+    """
+
+    @functools.wraps(old_func)
+    def wrapped(obj: Any, *args: Any, **kwargs: Any) -> Any:
+        if not getattr(obj, "_fully_initialized", False):
+            obj.full_init()
+            obj._fully_initialized = True
+        return old_func(obj, *args, **kwargs)
+
+    return wrapped
 
 
 @DATASETS.register_module()

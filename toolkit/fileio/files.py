@@ -14,10 +14,17 @@ def is_url(path: str | os.PathLike[str]) -> bool:
     return _SCHEME in os.fspath(path)
 
 
-def join_path(root: str, *parts: str) -> str:
-    """Join path parts; an absolute or URL part starts anew, and URLs are joined with `/` everywhere."""
+def join_path(
+    root: str | os.PathLike[str],
+    *parts: str | os.PathLike[str],
+    backend_args: Mapping[str, Any] | None = None,
+) -> str:
+    """Join path parts; an absolute or URL part starts anew, and URLs are joined with `/` everywhere.
+
+    `backend_args` is taken because MMEngine's function takes it; joining asks no file system.
+    """
     joined = os.fspath(root)
-    for part in map(os.fspath, parts):
+    for part in (os.fspath(part) for part in parts):
         if not part:
             continue
         if not joined or is_url(part) or os.path.isabs(part):

@@ -7,6 +7,7 @@ from toolkit.registry.build import (
     build_runner_from_cfg,
     build_scheduler_from_cfg,
 )
+from toolkit.registry.counting import count_registered_modules, traverse_registry_tree
 from toolkit.registry.registry import Registry
 from toolkit.registry.root import (
     DATA_SAMPLERS,
@@ -63,5 +64,7 @@ __all__ = [
     "build_model_from_cfg",
     "build_runner_from_cfg",
     "build_scheduler_from_cfg",
+    "count_registered_modules",
     "init_default_scope",
+    "traverse_registry_tree",
 ]

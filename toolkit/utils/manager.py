@@ -12,6 +12,10 @@ T = TypeVar("T", bound="ManagerMixin")
 _lock = threading.RLock()
 
 
+# For classes that name MMEngine's metaclass; what it did, `ManagerMixin.__init_subclass__` does.
+ManagerMeta = type
+
+
 class ManagerMixin:
     """Gives a class named instances: `get_instance(name)` makes one, later calls find it.
 
