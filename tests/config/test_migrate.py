@@ -342,6 +342,12 @@ def test_lists_of_annotation_files_become_joined_datasets() -> None:
     assert [one.data_prefix for one in joined.datasets] == [{"sub_data_root": "A/"}, {"sub_data_root": "B/"}]
 
 
+def test_a_pipeline_may_be_empty() -> None:
+    cfg = names(data={"train": {"type": "CocoDataset", "ann_file": "a.json", "pipeline": []}})
+    migrate(cfg)
+    assert kinds(cfg.train_dataloader.dataset.pipeline) == ["PackDetInputs"]
+
+
 def test_proposals_move_with_what_moves_boxes() -> None:
     pipeline = [
         {"type": "LoadImageFromFile"},

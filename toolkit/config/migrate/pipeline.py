@@ -99,7 +99,7 @@ class Pipelines:
         return traced(wanted, place)
 
     def _place(self, pipeline: Sequence[Any]) -> Origin:
-        return origin_in(pipeline[-1], "type")
+        return origin_in(pipeline[-1], "type") if pipeline else origin_in({}, "type")
 
     # One transform after the other.
 
