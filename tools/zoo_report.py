@@ -107,7 +107,7 @@ def _heading(seconds: float, keep_passed: bool) -> str:
         f"{torchvision.__version__.partition('+')[0]} and Python {platform.python_version()}"
     )
     return (
-        f"Made by `tools/zoo_report.py` on {date.today():%Y-%m-%d} in {seconds / 60:.0f} minutes with "
+        f"Made by `tools/zoo_report.py` on {date.today():%Y-%m-%d} in {seconds / 60:.1f} min with "
         f"{versions}, from the configs of the `mmdet` {VERSION} wheel.\n\n"
         "A config *trains* if its model takes one training step on generated pictures and everything else "
         "that training needs (datasets, pipelines, hooks, schedules, optimizer) passes the checks made "
