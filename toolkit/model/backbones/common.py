@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
+from typing_extensions import Self
 
-from toolkit.model.base_module import InitCfg
+from toolkit.model.base_module import BaseModule, InitCfg
 from toolkit.utils import BuildError
 
 # Kaiming for convolutions, 1 for norms.
@@ -51,6 +52,27 @@ def norms_to_eval(module: nn.Module) -> None:
     for part in module.modules():
         if isinstance(part, _BatchNorm):
             part.eval()
+
+
+class PartlyFrozen(BaseModule):
+    """Base of backbones that keep some stages, or the statistics of their norms, from training.
+
+    Attributes:
+        norm_eval: Whether batch norms keep their running statistics while training.
+    """
+
+    norm_eval = False
+
+    def _freeze_stages(self) -> None:
+        """Freeze the stages that don't train; none here."""
+
+    def train(self, mode: bool = True) -> Self:
+        """Change the mode; frozen stages, and with `norm_eval` all batch norms, stay in evaluation."""
+        super().train(mode)
+        self._freeze_stages()
+        if mode and self.norm_eval:
+            norms_to_eval(self)
+        return self
 
 
 def maybe_recomputed(function: Callable[[Tensor], Tensor], x: Tensor, with_cp: bool) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from toolkit.model.backbones.common import drop_path_rates, freeze, maybe_recomputed
+from toolkit.model.backbones.common import PartlyFrozen, drop_path_rates, freeze, maybe_recomputed
 from toolkit.model.base_module import BaseModule, InitCfg, ModuleList, Sequential
 from toolkit.model.cnn import LayerNorm2d, build_activation_layer, build_norm_layer
 from toolkit.model.transformer import DropPath
@@ -125,7 +125,7 @@ class ConvNeXtBlock(BaseModule):
 
 
 @MODELS.register_module()
-class ConvNeXt(BaseModule):
+class ConvNeXt(PartlyFrozen):
     """Convolutional network shaped after transformers (Liu et al., "A ConvNet for the 2020s", 2022).
 
     Args:
@@ -225,12 +225,6 @@ class ConvNeXt(BaseModule):
 
     def _freeze_stages(self) -> None:
         freeze([*self.downsample_layers[: self.frozen_stages], *self.stages[: self.frozen_stages]])
-
-    def train(self, mode: bool = True) -> ConvNeXt:
-        """Change the mode; frozen stages stay in evaluation."""
-        super().train(mode)
-        self._freeze_stages()
-        return self
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Feature maps of the stages in `out_indices`.

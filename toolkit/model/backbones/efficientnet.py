@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from toolkit.model.backbones.common import (
     CONV_NORM_INIT,
+    PartlyFrozen,
     drop_path_rates,
     freeze,
     maybe_recomputed,
-    norms_to_eval,
 )
 from toolkit.model.backbones.inverted_residual import InvertedResidual
 from toolkit.model.backbones.mobilenet_v2 import make_divisible
@@ -122,7 +122,7 @@ class EdgeResidual(BaseModule):
 
 
 @MODELS.register_module()
-class EfficientNet(BaseModule):
+class EfficientNet(PartlyFrozen):
     """Networks of one plan, scaled in width and depth (Tan and Le, "EfficientNet", 2019).
 
     State-dict keys: ``layers.i.*``, 0 being the stem and 6 the last convolution.
@@ -231,14 +231,6 @@ class EfficientNet(BaseModule):
             if i in self.out_indices:
                 outs.append(x)
         return tuple(outs)
-
-    def train(self, mode: bool = True) -> EfficientNet:
-        """Change the mode; frozen layers, and with `norm_eval` all batch norms, stay in evaluation."""
-        super().train(mode)
-        self._freeze_stages()
-        if mode and self.norm_eval:
-            norms_to_eval(self)
-        return self
 
 
 def _scaled(plan: Stages, width: float, depth: float) -> list[list[_Block]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from toolkit.model.backbones.common import CONV_NORM_INIT, backbone_init, norms_to_eval
+from toolkit.model.backbones.common import CONV_NORM_INIT, PartlyFrozen, backbone_init
 from toolkit.model.backbones.resnet_blocks import BasicBlock, Bottleneck, ResidualBlock, ResLayer
 from toolkit.model.base_module import BaseModule, InitCfg, ModuleList, Sequential
 from toolkit.model.cnn import build_conv_layer, build_norm_layer
@@ -128,7 +128,7 @@ def _transition(layers: _Layers, before: Sequence[int], after: Sequence[int]) ->
 
 
 @MODELS.register_module()
-class HRNet(BaseModule):
+class HRNet(PartlyFrozen):
     """Network that keeps a fine map all through (Sun et al., "Deep High-Resolution Representation Learning",
     2019).
 
@@ -251,13 +251,6 @@ class HRNet(BaseModule):
             maps = [x if step is None else step(x) for step, x in zip(steps, sources, strict=True)]
             maps = getattr(self, f"stage{number}")(maps)
         return tuple(maps)
-
-    def train(self, mode: bool = True) -> HRNet:
-        """Change the mode; with `norm_eval` batch norms stay in evaluation."""
-        super().train(mode)
-        if mode and self.norm_eval:
-            norms_to_eval(self)
-        return self
 
 
 # The class of the blocks, how many modules, blocks of each branch, channels of each branch.

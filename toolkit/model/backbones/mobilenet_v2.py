@@ -7,9 +7,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from toolkit.model.backbones.common import CONV_NORM_INIT, backbone_init, freeze, norms_to_eval
+from toolkit.model.backbones.common import CONV_NORM_INIT, PartlyFrozen, backbone_init, freeze
 from toolkit.model.backbones.inverted_residual import InvertedResidual
-from toolkit.model.base_module import BaseModule, InitCfg
+from toolkit.model.base_module import InitCfg
 from toolkit.model.cnn import ConvModule
 from toolkit.registry import MODELS
 from toolkit.utils import BuildError
@@ -33,7 +33,7 @@ def make_divisible(value: float, divisor: int, min_value: int | None = None, min
 
 
 @MODELS.register_module()
-class MobileNetV2(BaseModule):
+class MobileNetV2(PartlyFrozen):
     """Small network of inverted residuals (Sandler et al., "MobileNetV2", 2018).
 
     Args:
@@ -124,11 +124,3 @@ class MobileNetV2(BaseModule):
             if i in self.out_indices:
                 outs.append(x)
         return tuple(outs)
-
-    def train(self, mode: bool = True) -> MobileNetV2:
-        """Change the mode; frozen stages, and with `norm_eval` all batch norms, stay in evaluation."""
-        super().train(mode)
-        self._freeze_stages()
-        if mode and self.norm_eval:
-            norms_to_eval(self)
-        return self

@@ -8,9 +8,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from toolkit.model.backbones.common import CONV_NORM_INIT, backbone_init, freeze, norms_to_eval
+from toolkit.model.backbones.common import CONV_NORM_INIT, PartlyFrozen, backbone_init, freeze
 from toolkit.model.backbones.resnet_blocks import BasicBlock, Bottleneck, ResidualBlock, ResLayer
-from toolkit.model.base_module import BaseModule, InitCfg
+from toolkit.model.base_module import InitCfg
 from toolkit.model.cnn import build_conv_layer, build_norm_layer
 from toolkit.registry import MODELS
 from toolkit.utils import BuildError
@@ -19,7 +19,7 @@ Cfg = Mapping[str, Any]
 
 
 @MODELS.register_module()
-class ResNet(BaseModule):
+class ResNet(PartlyFrozen):
     """Deep residual network (He et al., "Deep Residual Learning for Image Recognition", 2015).
 
     State-dict keys are torchvision's (``conv1``, ``bn1``, ``layer1.0.conv1``, ...), so its weights load.
@@ -249,14 +249,6 @@ class ResNet(BaseModule):
             if i in self.out_indices:
                 outs.append(x)
         return tuple(outs)
-
-    def train(self, mode: bool = True) -> ResNet:
-        """Change the mode; frozen stages, and with `norm_eval` all batch norms, stay in evaluation."""
-        super().train(mode)
-        self._freeze_stages()
-        if mode and self.norm_eval:
-            norms_to_eval(self)
-        return self
 
 
 @MODELS.register_module()

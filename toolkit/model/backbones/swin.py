@@ -9,7 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from toolkit.model.backbones.common import backbone_init, drop_path_rates, freeze, maybe_recomputed
+from toolkit.model.backbones.common import (
+    PartlyFrozen,
+    backbone_init,
+    drop_path_rates,
+    freeze,
+    maybe_recomputed,
+)
 from toolkit.model.backbones.swin_attention import ShiftWindowMSA
 from toolkit.model.backbones.swin_weights import convert_swin_weights, resize_position_biases
 from toolkit.model.base_module import BaseModule, InitCfg, ModuleList
@@ -137,7 +143,7 @@ class SwinBlockSequence(BaseModule):
 
 
 @MODELS.register_module()
-class SwinTransformer(BaseModule):
+class SwinTransformer(PartlyFrozen):
     """Hierarchical transformer (Liu et al., "Swin Transformer", 2021).
 
     Args:
@@ -253,12 +259,6 @@ class SwinTransformer(BaseModule):
         freeze(getattr(self, f"norm{i}") for i in self.out_indices if i < self.frozen_stages)
         if self.use_abs_pos_embed:
             self.absolute_pos_embed.requires_grad = False
-
-    def train(self, mode: bool = True) -> SwinTransformer:
-        """Change the mode; frozen stages stay in evaluation."""
-        super().train(mode)
-        self._freeze_stages()
-        return self
 
     def init_weights(self) -> None:
         """Load the checkpoint of `init_cfg`, or draw the weights.

@@ -7,10 +7,10 @@ from typing import Any
 
 import torchvision
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
-from toolkit.model.base_module import BaseModule, InitCfg
+from toolkit.model.backbones.common import PartlyFrozen
+from toolkit.model.base_module import InitCfg
 from toolkit.registry import MODELS
 from toolkit.utils import BuildError, did_you_mean
 
@@ -19,7 +19,7 @@ _LAST_MAPS = ("layer4", "trunk_output", "permute", "features", "layers", "conv5"
 
 
 @MODELS.register_module()
-class TorchvisionBackbone(BaseModule):
+class TorchvisionBackbone(PartlyFrozen):
     """A model of ``torchvision.models`` that gives the outputs of chosen nodes.
 
     Args:
@@ -70,15 +70,6 @@ class TorchvisionBackbone(BaseModule):
         """Images (N, 3, H, W) to one tensor a node, in the order of `out_nodes`."""
         outs = self.body(x)
         return tuple(outs[node] for node in self.out_nodes)
-
-    def train(self, mode: bool = True) -> TorchvisionBackbone:
-        """Training or evaluation mode; with `norm_eval` batch norms stay in evaluation."""
-        super().train(mode)
-        if mode and self.norm_eval:
-            for module in self.modules():
-                if isinstance(module, _BatchNorm):
-                    module.eval()
-        return self
 
 
 def _checked_nodes(model: nn.Module, name: str, wanted: Sequence[str] | None) -> tuple[str, ...]:

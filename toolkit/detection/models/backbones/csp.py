@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from toolkit.detection.models.layers.csp_layer import ACT_CFG, INIT_CFG, NORM_CFG, CSPLayer, conv_type
 from toolkit.detection.registry import MODELS
 from toolkit.model import BaseModule
+from toolkit.model.backbones.common import PartlyFrozen, freeze
 from toolkit.model.cnn import ConvModule
 from toolkit.utils import BuildError, did_you_mean
 
@@ -111,7 +111,7 @@ class SPPBottleneck(BaseModule):
         return self.conv2(torch.cat(maps, dim=1))
 
 
-class _CSPBackbone(BaseModule):
+class _CSPBackbone(PartlyFrozen):
     """A stem and stages of a strided convolution and a `CSPLayer`; the last has an `SPPBottleneck`.
 
     A subclass has ``arch_settings``: for each name a row a stage, of input channels, output channels, blocks,
@@ -185,21 +185,7 @@ class _CSPBackbone(BaseModule):
         """What comes before the stages, at half of the image's size."""
 
     def _freeze_stages(self) -> None:
-        for name in self.layers[: self.frozen_stages + 1]:
-            module = getattr(self, name)
-            module.eval()
-            for param in module.parameters():
-                param.requires_grad = False
-
-    def train(self, mode: bool = True) -> _CSPBackbone:
-        """Change the mode; frozen stages, and with `norm_eval` all batch norms, stay in evaluation."""
-        super().train(mode)
-        self._freeze_stages()
-        if mode and self.norm_eval:
-            for module in self.modules():
-                if isinstance(module, _BatchNorm):
-                    module.eval()
-        return self
+        freeze(getattr(self, name) for name in self.layers[: self.frozen_stages + 1])
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """The maps of the stages in `out_indices`, of images (N, 3, H, W); stage i is H / 2^(i+1) high."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from toolkit.detection.registry import MODELS
 from toolkit.model import BaseModule
-from toolkit.model.backbones.common import CONV_NORM_INIT, backbone_init, freeze, norms_to_eval
+from toolkit.model.backbones.common import CONV_NORM_INIT, PartlyFrozen, backbone_init, freeze
 from toolkit.model.cnn import ConvModule
 from toolkit.utils import BuildError
 
@@ -49,7 +49,7 @@ class DarknetBlock(BaseModule):
 
 
 @MODELS.register_module()
-class Darknet(BaseModule):
+class Darknet(PartlyFrozen):
     """Residual network of YOLOv3 (Redmon and Farhadi, "YOLOv3: An Incremental Improvement", 2018).
 
     State-dict keys: ``conv1.*``, ``conv_res_block{i}.conv.*``, ``conv_res_block{i}.res{j}.*``.
@@ -113,11 +113,3 @@ class Darknet(BaseModule):
             if i in self.out_indices:
                 outs.append(x)
         return tuple(outs)
-
-    def train(self, mode: bool = True) -> Darknet:
-        """Change the mode; frozen stages, and with `norm_eval` all batch norms, stay in evaluation."""
-        super().train(mode)
-        self._freeze_stages()
-        if mode and self.norm_eval:
-            norms_to_eval(self)
-        return self
