@@ -7,12 +7,9 @@ from fnmatch import fnmatchcase
 from functools import partial
 
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.instancenorm import _InstanceNorm
 
 from toolkit.utils import ConfigError, did_you_mean
-
-_NORMS = (_BatchNorm, _InstanceNorm, nn.LayerNorm, nn.GroupNorm)
+from toolkit.utils.dl_utils import is_norm
 
 
 def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
@@ -46,7 +43,7 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
     for name, module in model.named_modules():
         own = [f"{name}.{key}" if name else key for key, _ in module.named_parameters(recurse=False)]
         own = own or [f"{name}.weight"]
-        if isinstance(module, _NORMS) and all(any(_fits(key, p) for p in patterns) for key in own):
+        if is_norm(module) and all(any(_fits(key, p) for p in patterns) for key in own):
             module.eval()
             # On the instance: `train` of the module above calls this in place of the class's.
             module.train = partial(_stay, module)  # type: ignore[method-assign, assignment]

@@ -8,20 +8,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from torch import nn
-from torch.nn import GroupNorm, LayerNorm
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.nn.parameter import Parameter
 
 from toolkit.optim.wrapper import BaseOptimWrapper, OptimWrapper
 from toolkit.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
 from toolkit.utils import ConfigError, did_you_mean
+from toolkit.utils.dl_utils import is_norm
 
 logger = logging.getLogger(__name__)
 
 ParamGroup = dict[str, Any]
 
-_NORMS = (_BatchNorm, _InstanceNorm, GroupNorm, LayerNorm)
 _LR_OPTIONS = ("bias_lr_mult", "dcn_offset_lr_mult")
 _DECAY_OPTIONS = ("bias_decay_mult", "norm_decay_mult", "dwconv_decay_mult", "flat_decay_mult")
 _OPTIONS = ("custom_keys", *_LR_OPTIONS, *_DECAY_OPTIONS, "bypass_duplicate")
@@ -201,8 +198,8 @@ class DefaultOptimWrapperConstructor:
         option = self.paramwise_cfg.get
         settings: ParamGroup = {}
         path, _, own_name = name.rpartition(".")
-        is_bias, is_norm = own_name == "bias", isinstance(owner, _NORMS)
-        if is_bias and not (is_norm or in_dcn) and option("bias_lr_mult") is not None:
+        is_bias, in_norm = own_name == "bias", is_norm(owner)
+        if is_bias and not (in_norm or in_dcn) and option("bias_lr_mult") is not None:
             settings["lr"] = self.base_lr * option("bias_lr_mult")
         offset_mult = option("dcn_offset_lr_mult")
         if offset_mult is not None and in_dcn and "conv_offset" in path and isinstance(owner, nn.Conv2d):
@@ -211,7 +208,7 @@ class DefaultOptimWrapperConstructor:
             return settings
         is_depthwise = isinstance(owner, nn.Conv2d) and owner.in_channels == owner.groups
         for applies, mult in (
-            (is_norm, option("norm_decay_mult")),
+            (in_norm, option("norm_decay_mult")),
             (is_bias and not in_dcn, option("bias_decay_mult")),
             (is_depthwise, option("dwconv_decay_mult")),
             (param.ndim == 1 and not in_dcn, option("flat_decay_mult")),

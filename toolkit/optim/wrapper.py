@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parameter import Parameter
 from torch.optim import Optimizer
 
@@ -17,6 +16,7 @@ from toolkit.optim.finite import FiniteCheck
 from toolkit.optim.regroup import is_ungrouped, regrouped
 from toolkit.registry import OPTIM_WRAPPERS
 from toolkit.utils import ConfigError, did_you_mean
+from toolkit.utils.dl_utils import has_batch_norm
 
 logger = logging.getLogger(__name__)
 
@@ -205,7 +205,7 @@ class OptimWrapper(BaseOptimWrapper):
         self._inner_count = init_counts
         self._max_counts = max_counts
         self._remainder_counts = max_counts % self._accumulative_counts
-        if self._accumulative_counts > 1 and any(isinstance(part, _BatchNorm) for part in model.modules()):
+        if self._accumulative_counts > 1 and has_batch_norm(model):
             logger.warning(
                 "accumulative_counts=%d: batch normalisation still sees single batches, which may cost "
                 "accuracy",

@@ -23,10 +23,11 @@ from toolkit.model.cnn.layers import (
 )
 from toolkit.model.cnn.merge_cells import BaseMergeCell, ConcatCell, GlobalPoolingCell, SumCell
 from toolkit.model.cnn.non_local import NonLocal2d
-from toolkit.model.cnn.norms import LayerNorm2d, SyncBN, build_norm_layer, infer_abbr, is_norm
+from toolkit.model.cnn.norms import LayerNorm2d, SyncBN, build_norm_layer, infer_abbr
 from toolkit.model.cnn.scale import Scale
 from toolkit.model.cnn.squeeze import DyReLU, SELayer
 from toolkit.model.cnn.weight_std import ConvAWS2d, ConvWS2d, SAConv2d
+from toolkit.utils.dl_utils import is_norm
 
 __all__ = [
     "AdaptivePadding",

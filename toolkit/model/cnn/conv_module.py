@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.nn.utils.parametrizations import spectral_norm
 
 from toolkit.model.cnn.activations import build_activation_layer
@@ -15,6 +13,7 @@ from toolkit.model.cnn.layers import build_conv_layer, build_padding_layer
 from toolkit.model.cnn.norms import build_norm_layer
 from toolkit.registry import MODELS
 from toolkit.utils import BuildError
+from toolkit.utils.dl_utils import is_norm
 
 _STEPS = ("conv", "norm", "act")
 _TORCH_PADDING = ("zeros", "circular")
@@ -126,10 +125,7 @@ class ConvModule(nn.Module):
             if self.conv.bias is not None:
                 nn.init.zeros_(self.conv.bias)
         norm = self.norm
-        if (
-            isinstance(norm, (_BatchNorm, _InstanceNorm, nn.GroupNorm, nn.LayerNorm))
-            and norm.weight is not None
-        ):
+        if is_norm(norm) and norm.weight is not None:
             nn.init.ones_(norm.weight)
             nn.init.zeros_(norm.bias)
 

@@ -144,10 +144,3 @@ def build_norm_layer(
     for param in layer.parameters():
         param.requires_grad = requires_grad
     return f"{infer_abbr(layer_type)}{postfix}", layer
-
-
-def is_norm(layer: nn.Module, exclude: type | tuple[type, ...] | None = None) -> bool:
-    """Whether a layer is a batch, instance, group or layer norm, and none of the types in `exclude`."""
-    if exclude is not None and isinstance(layer, exclude):
-        return False
-    return isinstance(layer, (_BatchNorm, _InstanceNorm, nn.GroupNorm, nn.LayerNorm))

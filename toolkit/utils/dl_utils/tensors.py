@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -22,10 +22,10 @@ __all__ = [
     "torch_meshgrid",
 ]
 
-_NORMS = (_BatchNorm, _InstanceNorm, nn.GroupNorm, nn.LayerNorm)
+_Norm = _BatchNorm | _InstanceNorm | nn.GroupNorm | nn.LayerNorm
 
 
-def is_norm(layer: nn.Module, exclude: type | tuple[type, ...] | None = None) -> bool:
+def is_norm(layer: Any, exclude: type | tuple[type, ...] | None = None) -> TypeGuard[_Norm]:
     """Whether a layer is a batch, instance, group or layer norm.
 
     Args:
@@ -38,7 +38,7 @@ def is_norm(layer: nn.Module, exclude: type | tuple[type, ...] | None = None) ->
     kinds = exclude if isinstance(exclude, tuple) else () if exclude is None else (exclude,)
     if not all(isinstance(kind, type) for kind in kinds):
         raise TypeError(f"exclude is a class or a tuple of classes, got {exclude!r}")
-    return isinstance(layer, _NORMS) and not isinstance(layer, kinds)
+    return isinstance(layer, _Norm) and not isinstance(layer, kinds)
 
 
 def has_batch_norm(model: nn.Module) -> bool:
