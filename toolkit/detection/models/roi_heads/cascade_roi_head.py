@@ -148,9 +148,11 @@ class CascadeRoIHead(BaseRoIHead):
         x: Sequence[Tensor],
         sampling_results: list[SamplingResult],
         batch_gt_instances: list[InstanceData],
+        **kwargs: Any,
     ) -> dict[str, Any]:
         """Losses of masks in a stage, as `loss_mask`; arguments as `bbox_loss`."""
-        results = self._mask_forward(stage, x, bbox2roi([one.pos_priors for one in sampling_results]))
+        rois = bbox2roi([one.pos_priors for one in sampling_results])
+        results = self._mask_forward(stage, x, rois, **kwargs)
         losses = self.mask_head[stage].loss_and_target(
             mask_preds=results["mask_preds"],
             sampling_results=sampling_results,

@@ -11,7 +11,6 @@ from torch.nn import functional as F
 
 from toolkit.detection.models.roi_heads.base_roi_head import Cfg, Metas
 from toolkit.detection.models.roi_heads.cascade_roi_head import CascadeRoIHead
-from toolkit.detection.models.task_modules import SamplingResult
 from toolkit.detection.models.utils import bbox2roi
 from toolkit.detection.registry import MODELS
 from toolkit.detection.structures import DetDataSample
@@ -101,25 +100,6 @@ class HybridTaskCascadeRoIHead(CascadeRoIHead):
                 last = head(feats, last, return_logits=False)
         return {"mask_preds": self.mask_head[stage](feats, last, return_feat=False)}
 
-    def mask_loss(
-        self,
-        stage: int,
-        x: Sequence[Tensor],
-        sampling_results: list[SamplingResult],
-        batch_gt_instances: list[InstanceData],
-        semantic_feat: Tensor | None = None,
-    ) -> dict[str, Any]:
-        """See `CascadeRoIHead`."""
-        rois = bbox2roi([result.pos_priors for result in sampling_results])
-        results = self._mask_forward(stage, x, rois, semantic_feat)
-        losses = self.mask_head[stage].loss_and_target(
-            mask_preds=results["mask_preds"],
-            sampling_results=sampling_results,
-            batch_gt_instances=batch_gt_instances,
-            rcnn_train_cfg=self.train_cfg[stage],
-        )
-        return {**results, **losses}
-
     def _semantic(self, x: Sequence[Tensor]) -> tuple[Tensor | None, Tensor | None]:
         """Logits and features of the semantic head; None where there is none."""
         return self.semantic_head(x) if self.with_semantic else (None, None)
@@ -151,7 +131,7 @@ class HybridTaskCascadeRoIHead(CascadeRoIHead):
             if masks_follow:
                 sampled = self.sample(x, regions, batch_data_samples, *how)
             if self.with_mask:
-                found.update(self.mask_loss(stage, x, sampled, gts, semantic)["loss_mask"])
+                found.update(self.mask_loss(stage, x, sampled, gts, semantic_feat=semantic)["loss_mask"])
             losses.update(self._weighted(stage, found))
         return losses
 

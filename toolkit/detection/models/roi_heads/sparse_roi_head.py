@@ -159,15 +159,7 @@ class SparseRoIHead(CascadeRoIHead):
         feats = [
             one[result.pos_inds] for one, result in zip(bbox_results["attn_feats"], sampled, strict=True)
         ]
-        rois = bbox2roi([result.pos_priors for result in sampled])
-        results = self._mask_forward(stage, x, rois, torch.cat(feats))
-        losses = self.mask_head[stage].loss_and_target(
-            mask_preds=results["mask_preds"],
-            sampling_results=sampled,
-            batch_gt_instances=batch_gt_instances,
-            rcnn_train_cfg=self.train_cfg[stage],
-        )
-        return {**results, **losses}
+        return super().mask_loss(stage, x, sampled, batch_gt_instances, attn_feats=torch.cat(feats))
 
     def loss(
         self,
