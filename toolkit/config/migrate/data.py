@@ -61,8 +61,8 @@ def _part(draft: Draft, pipelines: Pipelines, data: ConfigDict, part: str, share
             settings["batch_size"] = data[part]["samples_per_gpu"]
     loader: Values = {**settings, "persistent_workers": settings.get("num_workers", 0) > 0}
     if part == "train":
-        endless = (draft.names.get("train_cfg") or {}).get("type") == "IterBasedTrainLoop"
-        loader["sampler"] = {"type": "InfiniteSampler" if endless else "DefaultSampler", "shuffle": True}
+        kind = "InfiniteSampler" if draft.in_iterations else "DefaultSampler"
+        loader["sampler"] = {"type": kind, "shuffle": True}
         if dataset.get("type") != "MultiImageMixDataset":
             loader["batch_sampler"] = {"type": "AspectRatioBatchSampler"}
     else:

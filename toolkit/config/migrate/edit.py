@@ -78,6 +78,11 @@ class Draft:
         origin = origin_in(self.names, key)
         return self.names.pop(key), origin
 
+    @property
+    def in_iterations(self) -> bool:
+        """Whether the training is counted in iterations, once its loop is migrated."""
+        return (self.names.get("train_cfg") or {}).get("type") == "IterBasedTrainLoop"
+
     def drop(self, key: str, why: str) -> None:
         """Remove a top-level key that means nothing any more."""
         if key in self.names:

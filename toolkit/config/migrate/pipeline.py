@@ -74,7 +74,7 @@ class Pipelines:
             return TestPipeline(self._finished(items, packing, place), None)
         before = list(pipeline[: list(pipeline).index(augmented)])
         scales = _scales(augmented)
-        inner = [item for item in augmented["transforms"] if item["type"] not in ("RandomFlip",)]
+        inner = [item for item in augmented["transforms"] if item["type"] != "RandomFlip"]
         head = self._items(before)
         resized = [self._sized(item, scales[0] if scales else None, augmented) for item in inner]
         items = ConfigList([*head, *self._items(resized)])

@@ -48,15 +48,14 @@ def _default_hooks(draft: Draft) -> None:
         draft.set_in("default_hooks", name, {"type": kind}, log_origin)
     draft.set_in("default_hooks", "logger", logger, log_origin)
     draft.steps.note(log_origin, "log_config -> default_hooks.logger")
-    by_epoch = (draft.names.get("train_cfg") or {}).get("type") != "IterBasedTrainLoop"
     checkpoint: Values = {"type": "CheckpointHook", "interval": 1, **(saves or {})}
-    if not by_epoch:
+    if draft.in_iterations:
         checkpoint.setdefault("by_epoch", False)
-    present = draft.group("default_hooks").get("checkpoint") or {}
-    draft.set_in("default_hooks", "checkpoint", {**present, **checkpoint}, save_origin)
+    draft.set_in("default_hooks", "checkpoint", checkpoint, save_origin)
     draft.steps.note(save_origin, "checkpoint_config -> default_hooks.checkpoint")
     _backends(draft, log.get("hooks") or ())
-    draft.set("log_processor", {"type": "LogProcessor", "window_size": 50, "by_epoch": by_epoch}, log_origin)
+    lines: Values = {"type": "LogProcessor", "window_size": 50, "by_epoch": not draft.in_iterations}
+    draft.set("log_processor", lines, log_origin)
 
 
 def _backends(draft: Draft, hooks: Any) -> None:

@@ -52,9 +52,8 @@ def _loops(draft: Draft) -> tuple[int | None, bool]:
     if dynamic:
         cfg["dynamic_intervals"] = dynamic
     draft.set("train_cfg", cfg, origin, f"runner -> train_cfg ({loop}, {key}={length})")
-    if interval is not None:
-        draft.set("val_cfg", {"type": "ValLoop"}, origin)
-        draft.set("test_cfg", {"type": "TestLoop"}, origin)
+    draft.set("val_cfg", {"type": "ValLoop"}, origin)
+    draft.set("test_cfg", {"type": "TestLoop"}, origin)
     return length, key == "max_epochs"
 
 
