@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
+from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
 
 def _deform_conv_flops(args: tuple[Any, ...], out: Tensor) -> int:
@@ -18,8 +18,16 @@ def _deform_conv_flops(args: tuple[Any, ...], out: Tensor) -> int:
     return 2 * args[1][0].numel() * out.numel()
 
 
+def _attention_flops(args: tuple[Any, ...], out: Tensor) -> int:
+    query, key, value = args[:3]
+    return sdpa_flop_count(query.shape, key.shape, value.shape)
+
+
+# What torch's own registry lacks; attention on the CPU came to it only in torch 2.15.
 _EXTRA: dict[str, Callable[[tuple[Any, ...], Tensor], int]] = {
     "torchvision.deform_conv2d": _deform_conv_flops,
+    "aten._scaled_dot_product_flash_attention_for_cpu": _attention_flops,
+    "aten._scaled_dot_product_fused_attention_overrideable": _attention_flops,
 }
 
 
