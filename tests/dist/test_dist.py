@@ -17,6 +17,7 @@ from toolkit import dist
 from toolkit.utils.errors import ConfigError
 
 WORLD = 2
+ROOT = Path(__file__).parents[2]
 
 
 def _free_port() -> int:
@@ -37,7 +38,6 @@ def _process(rank: int, port: int, folder: str) -> None:
     dist.init_dist("pytorch", backend="gloo", timeout=60)
     torch.save(_everything(rank, folder), Path(folder, f"{rank}.pt"))
     dist.barrier()  # rank 0 holds the store that the other one still talks to
-    torch.distributed.destroy_process_group()
 
 
 def _everything(rank: int, folder: str) -> dict[str, Any]:
@@ -198,20 +198,41 @@ LAUNCHERS = {
 def test_slurm_and_mpi_make_a_group(launcher: str) -> None:
     port = _free_port()
     code = (
-        "from toolkit import dist; import os, torch.distributed as torch_dist\n"
+        "from toolkit import dist; import os\n"
         f"dist.init_dist({launcher!r}, backend='gloo', port={port}, timeout=30)\n"
-        "print(dist.get_dist_info(), dist.get_local_rank(), os.environ['MASTER_PORT'])\n"
-        "torch_dist.destroy_process_group()"
+        "print(dist.get_dist_info(), dist.get_local_rank(), os.environ['MASTER_PORT'])"
     )
     # The port of the arguments wins over that of the environment.
     clean = {
         key: value for key, value in os.environ.items() if not key.startswith(("SLURM", "OMPI", "MASTER"))
     }
     env = {**clean, **LAUNCHERS[launcher], "MASTER_PORT": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=Path(__file__).parents[2], env=env, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True)
     assert done.stdout.split("\n")[0] == f"(0, 1) 0 {port}", done.stderr
+
+
+# A process that ends while gloo's threads still hold tensors of Python's, and something holds the group.
+ENDS_BUSY = """
+import sys, torch, torch.distributed as torch_dist
+from toolkit import dist
+dist.init_dist("pytorch", backend="gloo", timeout=60)
+held = []
+held += [held, torch_dist.distributed_c10d._get_default_group()]
+dist.barrier()
+for _ in range(200):
+    torch_dist.all_reduce(torch.ones(200_000), async_op=True)
+del held
+"""
+
+
+def test_processes_end_in_peace() -> None:
+    port = str(_free_port())
+    env = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    ranks = [
+        subprocess.Popen([sys.executable, "-c", ENDS_BUSY], cwd=ROOT, env={**env, "RANK": rank})
+        for rank in "01"
+    ]
+    assert [rank.wait(timeout=120) for rank in ranks] == [0, 0]
 
 
 @pytest.mark.parametrize(
@@ -225,4 +246,4 @@ def test_first_host_of_a_slurm_list(nodes: str, first: str) -> None:
 
 def test_importing_it_does_not_import_torch() -> None:
     code = "import toolkit.dist, sys; toolkit.dist.get_rank(); sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

@@ -13,7 +13,7 @@ from toolkit.dist.collectives import (
     sync_random_seed,
 )
 from toolkit.dist.devices import cast_data_device, get_data_device
-from toolkit.dist.launch import infer_launcher, init_dist
+from toolkit.dist.launch import infer_launcher, init_dist, leave_dist
 from toolkit.dist.objects import (
     all_gather_object,
     broadcast_object_list,
@@ -69,6 +69,7 @@ __all__ = [
     "init_local_group",
     "is_distributed",
     "is_main_process",
+    "leave_dist",
     "master_only",
     "sync_random_seed",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import re
 import shutil
@@ -68,6 +70,21 @@ def init_dist(launcher: str, backend: str = "nccl", init_backend: str = "torch",
     if isinstance(kwargs.get("timeout"), int | float):
         kwargs["timeout"] = timedelta(seconds=kwargs["timeout"])
     torch_dist.init_process_group(backend=backend, **kwargs)
+    atexit.register(leave_dist)
+
+
+def leave_dist() -> None:
+    """Leave the process group, if there is one; processes that `init_dist` set up do so when they end.
+
+    A thread of gloo's that gives back a tensor while the interpreter shuts down aborts the process. So the
+    group has to be gone by then, and with it what holds on to it: wrapped models, often in circles.
+    """
+    if not is_distributed():
+        return
+    import torch.distributed as torch_dist
+
+    gc.collect()
+    torch_dist.destroy_process_group()
 
 
 def _from_torchrun(_port: int | None) -> None:
