@@ -8,7 +8,7 @@ import torchvision
 from torchvision.ops import box_iou
 
 from toolkit.detection.models.layers import batched_nms, multiclass_nms, soft_nms
-from toolkit.detection.models.layers.nms import moved_apart
+from toolkit.detection.models.layers.nms import moved_apart, nms
 from toolkit.utils import BuildError
 
 
@@ -32,6 +32,22 @@ def test_groups_that_are_moved_apart_suppress_as_if_alone() -> None:
     boxes = boxes - 40  # some lie left of and above the image
     keep = torchvision.ops.nms(moved_apart(boxes, groups), scores, 0.4)
     assert torch.equal(keep, batched_nms(boxes, scores, groups, {"iou_threshold": 0.4})[1])
+
+
+@pytest.mark.parametrize("agnostic", [True, False])
+def test_equal_scores_are_ranked_as_all_are_sorted(agnostic: bool) -> None:
+    # so MMDetection's operators do it; `Tensor.sort` is not stable, and scores that saturate are many
+    boxes, scores, groups = crowd(300)
+    scores[scores > 0.5] = 1
+    expected: list[int] = []
+    for i in scores.sort(descending=True).indices.tolist():
+        rivals = [j for j in expected if agnostic or groups[j] == groups[i]]
+        if not rivals or box_iou(boxes[i : i + 1], boxes[rivals]).max() <= 0.4:
+            expected.append(i)
+    cfg = {"type": "nms", "iou_threshold": 0.4, "class_agnostic": agnostic}
+    assert batched_nms(boxes, scores, groups, cfg)[1].tolist() == expected
+    if agnostic:
+        assert nms(boxes, scores, 0.4)[1].tolist() == expected
 
 
 def test_options() -> None:

@@ -30,11 +30,18 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Kept:
     Returns:
         The scores and places of the kept boxes, best first.
     """
+    ranked, first = scores.sort(descending=True)
+    kept_scores, keep = _of_ranked(boxes[first], ranked, iou_threshold)
+    return kept_scores, first[keep]
+
+
+def _of_ranked(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Kept:
+    """The same of boxes that are sorted by their scores already; of equal scores the first goes first."""
     keep = torchvision_nms(boxes, scores, iou_threshold)
     return scores[keep], keep
 
 
-_OPS: dict[str, Callable[..., Kept]] = {"nms": nms, "soft_nms": soft_nms}
+_OPS: dict[str, Callable[..., Kept]] = {"nms": _of_ranked, "soft_nms": soft_nms}
 
 
 def batched_nms(
@@ -74,6 +81,11 @@ def batched_nms(
             f"unknown nms type {kind!r}{did_you_mean(kind, list(_OPS))}; it can be one of {list(_OPS)}"
         )
     op = _OPS[kind]
+    # MMDetection sorts all groups at once and not stably. Which of equal scores comes first, and so which of
+    # two boxes is kept, is the same only if this is.
+    first = scores.argsort(descending=True) if op is _of_ranked else None
+    if first is not None:
+        boxes, scores, idxs = boxes[first], scores[first], idxs[first]
     if class_agnostic or boxes.numel() == 0:
         kept_scores, keep = op(boxes, scores, **cfg)
     elif boxes.is_cuda and len(boxes) < split_thr:
@@ -82,7 +94,8 @@ def batched_nms(
         kept_scores, keep = _by_group(op, boxes, scores, idxs, cfg)
     if max_num >= 0:
         kept_scores, keep = kept_scores[:max_num], keep[:max_num]
-    return torch.cat((boxes[keep], kept_scores[:, None]), dim=1), keep
+    dets = torch.cat((boxes[keep], kept_scores[:, None]), dim=1)
+    return dets, keep if first is None else first[keep]
 
 
 def moved_apart(boxes: Tensor, idxs: Tensor) -> Tensor:
