@@ -276,9 +276,10 @@ def test_levels_are_summed_or_joined() -> None:
         MODELS.build(generic(aggregation="mean"))
 
 
-def test_a_region_with_its_corners_swapped_has_no_features() -> None:
+@pytest.mark.parametrize("wrong", [[4, 28, 24, 4], [4, 4, float("nan"), 28], [4, 4, float("inf"), 28]])
+def test_a_region_that_is_none_has_no_features(wrong: list[float]) -> None:
     extractor = MODELS.build({**EXTRACTOR, "roi_layer": {**EXTRACTOR["roi_layer"], "sampling_ratio": 2}})
-    rois = torch.tensor([[0.0, 4, 28, 24, 4], [0, 4, 4, 24, 28]])
+    rois = torch.tensor([[0.0, *wrong], [0, 4, 4, 24, 28]])
     pooled = extractor(feats(), rois)
     assert pooled[0].eq(0).all()
     assert pooled[1].ne(0).any()

@@ -43,8 +43,10 @@ class SingleRoIExtractor(BaseRoIExtractor):
         self.finest_scale = finest_scale
 
     def map_roi_levels(self, rois: Tensor, num_levels: int) -> Tensor:
-        """The level of each region (K, 5): (K,) int64 from 0; 0 too, where its corners are the wrong way."""
-        side = _areas(rois).clamp(min=0).sqrt()
+        """The level of each region (K, 5): (K,) int64 from 0; 0 too, where its corners are the wrong way, or
+        no numbers.
+        """
+        side = _areas(rois).nan_to_num(nan=0.0).clamp(min=0).sqrt()
         return (side / self.finest_scale + 1e-6).log2().floor().clamp(0, num_levels - 1).long()
 
     def forward(self, feats: Sequence[Tensor], rois: Tensor, roi_scale_factor: float | None = None) -> Tensor:
@@ -61,8 +63,10 @@ class SingleRoIExtractor(BaseRoIExtractor):
         if len(feats) == 1:
             return self.roi_layers[0](feats[0], rois)
         levels = self.map_roi_levels(rois, len(feats))
-        # A region whose corners are the wrong way has no level, and no features: it is put outside the maps.
-        wrong = (_areas(rois) < 0)[:, None].expand(-1, 4)
+        # A region whose corners are the wrong way, or no numbers, has no level, and no features: it is put
+        # outside the maps.
+        areas = _areas(rois)
+        wrong = ~((areas >= 0) & areas.isfinite())[:, None].expand(-1, 4)
         rois = rois.masked_fill(F.pad(wrong, (1, 0)), _NOWHERE)  # all but the index of the image
         if roi_scale_factor is not None:
             rois = self.roi_rescale(rois, roi_scale_factor)
