@@ -40,6 +40,14 @@ def test_inverted_regions_are_empty() -> None:
     assert roi_align_cpu([torch.ones(1, 2, 20, 20)], roi, None, (3, 3), [1.0]).abs().sum() == 0
 
 
+@pytest.mark.parametrize("ratio", [0, 2])
+@pytest.mark.parametrize("corner", [float("nan"), float("inf"), -float("inf")])
+def test_regions_with_corners_that_are_no_numbers_are_empty(corner: float, ratio: int) -> None:
+    rois = torch.tensor([[0.0, 2, 2, corner, 20], [0, corner, 2, 9, corner], [0, 2, 2, 9, 9]])
+    pooled = roi_align_cpu([torch.ones(1, 2, 20, 20)], rois, None, (3, 3), [1.0], ratio, False)
+    assert pooled.flatten(1).sum(1).ne(0).tolist() == [False, False, True]
+
+
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 def test_gradient_equals_torchvisions(memory_format: torch.memory_format) -> None:
     torch.manual_seed(0)

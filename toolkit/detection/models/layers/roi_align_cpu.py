@@ -37,7 +37,7 @@ def roi_align_cpu(
         aligned: Pixel centres are at half-integers.
 
     Returns:
-        (K, C, *output_size), in channels-last memory.
+        (K, C, *output_size), in channels-last memory; zero where a corner is no number.
     """
     channels = feats[0].size(1)
     pixels = torch.cat([feat.permute(0, 2, 3, 1).reshape(-1, channels) for feat in feats])  # (P, C)
@@ -45,7 +45,9 @@ def roi_align_cpu(
         return pixels.sum() * pixels.new_zeros(0, channels, *output_size)
     if levels is None:
         levels = torch.zeros(len(rois), dtype=torch.long)
-    rois = rois.detach()
+    # What has a corner that is no number lies nowhere: outside the maps, where all is zero.
+    rois, lost = rois.detach(), ~rois[:, 1:].isfinite().all(1, keepdim=True)
+    rois = rois.masked_fill(F.pad(lost.expand(-1, 4), (1, 0)), -1e5)
     first, height, width, scale = _geometry(feats, spatial_scales, levels, rois)
     boxes = rois[:, 1:] * scale[:, None] - (0.5 if aligned else 0.0)
     rows, row_weights, taps_y = _axis(

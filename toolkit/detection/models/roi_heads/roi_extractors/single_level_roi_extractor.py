@@ -65,8 +65,7 @@ class SingleRoIExtractor(BaseRoIExtractor):
         levels = self.map_roi_levels(rois, len(feats))
         # A region whose corners are the wrong way, or no numbers, has no level, and no features: it is put
         # outside the maps.
-        areas = _areas(rois)
-        wrong = ~((areas >= 0) & areas.isfinite())[:, None].expand(-1, 4)
+        wrong = ~(_areas(rois) >= 0)[:, None].expand(-1, 4)
         rois = rois.masked_fill(F.pad(wrong, (1, 0)), _NOWHERE)  # all but the index of the image
         if roi_scale_factor is not None:
             rois = self.roi_rescale(rois, roi_scale_factor)
