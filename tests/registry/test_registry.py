@@ -179,6 +179,16 @@ def test_default_scope_instances():
     assert DefaultScope.get_current_instance() is before
 
 
+def test_default_scopes_are_found_by_name():
+    made = DefaultScope.get_instance("of the test", scope_name="mmdet")
+    assert DefaultScope.check_instance_created("of the test")
+    assert not DefaultScope.check_instance_created("of no test")
+    DefaultScope.get_instance("another", scope_name="mmcls")
+    assert DefaultScope.get_instance("of the test") is made
+    assert (made.instance_name, made.scope_name) == ("of the test", "mmdet")
+    assert DefaultScope.get_current_instance().scope_name == "mmcls"
+
+
 def test_locations_are_imported_once_at_the_first_miss(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "farm_for_test.py").write_text(

@@ -86,6 +86,31 @@ class TestKeyMapper:
         with pytest.raises(ConfigError, match="auto_remap"):
             KeyMapper(Add(), mapping={}, remapping={}, auto_remap=True)
 
+    # what MMCV 2.1.0 gives
+    @pytest.mark.parametrize(
+        ("options", "expected"),
+        [
+            ({"mapping": {"x": "y"}}, {"x": 1, "y": 11}),
+            ({"mapping": {"x": "y"}, "auto_remap": False}, {"x": 11, "y": 10, "seen": ["x", "y"]}),
+            ({"mapping": {"x": "y", "y": ...}, "auto_remap": False}, {"x": 11, "y": 10, "seen": ["x"]}),
+            (
+                {"mapping": {"x": "y"}, "remapping": {"x": "z", "seen": "keys"}},
+                {"x": 1, "y": 10, "z": 11, "keys": ["x", "y"]},
+            ),
+            ({"remapping": {"x": "z"}}, {"x": 1, "y": 10, "z": 2}),
+            ({}, {"x": 2, "y": 10, "seen": ["x", "y"]}),
+            (
+                {"mapping": {"x": "y", "y": "no"}, "auto_remap": False, "allow_nonexist_keys": True},
+                {"x": 11, "y": 10, "seen": ["x"]},
+            ),
+        ],
+    )
+    def test_what_is_seen_and_what_comes_back(self, options, expected):
+        def note(results):
+            return {**results, "x": results["x"] + 1, "seen": sorted(results)}
+
+        assert KeyMapper(note, **options)({"x": 1, "y": 10}) == expected
+
     def test_dropped_sample(self):
         assert KeyMapper(lambda r: None, mapping={"x": "y"})({"y": 1}) is None
 
@@ -94,6 +119,10 @@ class TestBroadcaster:
     def test_list_and_keys(self):
         assert TransformBroadcaster(Add(), mapping={"x": "xs"})({"xs": [1, 5]}) == {"xs": [2, 6]}
         assert TransformBroadcaster(Add(), mapping={"x": ["a", "b"]})({"a": 1, "b": 5}) == {"a": 2, "b": 6}
+
+    def test_an_item_without_a_key(self):
+        caster = TransformBroadcaster(lambda results: results, mapping={"x": ["a", ...], "y": ["b", "c"]})
+        assert caster({"a": 1, "b": 2, "c": 3}) == {"a": 1, "b": 2, "c": 3}
 
     @pytest.mark.parametrize("shared", [True, False])
     def test_shared_draws(self, shared):

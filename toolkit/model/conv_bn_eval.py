@@ -55,14 +55,22 @@ def turn_on_efficient_conv_bn_eval(model: nn.Module, modules: Sequence[str] | st
         )
     for conv, norm in pairs:
         # On the instances, so that neither the classes nor the names of the weights change.
-        conv.forward = partial(_folded, conv, norm)
+        conv.forward = partial(_conv_or_both, conv, norm)
         norm.forward = partial(_done_by_conv, norm)
     return len(pairs)
 
 
-def _folded(conv: Any, norm: Any, inputs: Tensor) -> Tensor:
-    if norm.training:
-        return type(conv).forward(conv, inputs)
+def _conv_or_both(conv: Any, norm: Any, inputs: Tensor) -> Tensor:
+    return type(conv).forward(conv, inputs) if norm.training else folded(conv, norm, inputs)
+
+
+def can_fold(conv: Any, norm: Any) -> bool:
+    """Whether `folded` computes what the two layers do in eval mode."""
+    return type(conv) in _CONVS and _is_plain_norm(norm)
+
+
+def folded(conv: Any, norm: Any, inputs: Tensor) -> Tensor:
+    """A convolution and the batch norm behind it, with the statistics that it has, in one step."""
     scale = torch.rsqrt(norm.running_var + norm.eps)
     if norm.weight is not None:
         scale = norm.weight * scale
@@ -106,7 +114,7 @@ def _pairs_in(module: nn.Module) -> set[Pair]:
             continue
         conv, norm = module.get_submodule(str(source.target)), module.get_submodule(str(node.target))
         once = times[node.target] == times[source.target] == 1
-        if once and type(conv) in _CONVS and _is_plain_norm(norm):
+        if once and can_fold(conv, norm):
             pairs.add((conv, norm))
     return pairs
 

@@ -60,6 +60,9 @@ def _find_scoped(registry: Registry, scope: str, name: str, found: Found) -> Non
         found.value = _ask(chain, one, found)
         if found.value is not None or home.scope == ROOT_SCOPE == scope:
             return
+    if home.scope == ROOT_SCOPE:
+        # `mmcv.RandomFlip` is of no task there; here each task has its own
+        _find_plain(registry, name.rpartition(".")[2], found)
 
 
 def scope_registry(registry: Registry, scope: str) -> Registry | None:

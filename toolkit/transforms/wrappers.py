@@ -158,7 +158,9 @@ class KeyMapper(BaseTransform):
         gathered = {
             key: _gather(results, source, self.allow_nonexist_keys) for key, source in self.mapping.items()
         }
-        return {**results, **_without_ignored(gathered)}
+        hidden = {key for key, value in gathered.items() if value is ...}
+        kept = {key: value for key, value in results.items() if key not in hidden}
+        return {**kept, **_without_ignored(gathered)}
 
     def _map_output(self, original: dict[str, Any], output: dict[str, Any]) -> dict[str, Any]:
         if not self.remapping:
@@ -169,10 +171,9 @@ class KeyMapper(BaseTransform):
                 _scatter(renamed, place, output[key])
             elif not self.allow_nonexist_keys:
                 raise DataError(f"remapping names the key {key!r}, but the transforms gave {sorted(output)}")
-        kept = {key: value for key, value in output.items() if key not in self.remapping}
-        # A key that only stood in for another one goes back to what the sample had there.
-        stand_ins = {key: original[key] for key in self.remapping if key in original}
-        return {**original, **kept, **stand_ins, **renamed}
+        # Other keys that the transforms wrote, such as the scale of a resized second image, aren't the
+        # sample's.
+        return {**original, **renamed}
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any] | None:
         """The sample, with what the transforms wrote under the keys of `remapping`."""
@@ -225,14 +226,16 @@ class TransformBroadcaster(KeyMapper):
         outputs = []
         draws = SharedDraws() if self.share_random_params else None
         for number in range(lengths.pop()):
-            item = {**mapped, **{key: items[number] for key, items in lists.items()}}
+            own = {key: items[number] for key, items in lists.items()}
+            item = {key: value for key, value in {**mapped, **own}.items() if value is not ...}
             if draws is not None:
                 draws.rewind()
             output = self.transforms(item)
             if output is None:
                 return None
             outputs.append(output)
-        together = {key: [output[key] for output in outputs] for key in outputs[0]} if outputs else {}
+        written = dict.fromkeys(key for output in outputs for key in output)
+        together = {key: [output.get(key, ...) for output in outputs] for key in written}
         changed = {key: value for key, value in together.items() if key in lists or key not in mapped}
         return self._map_output(results, {**mapped, **changed})
 

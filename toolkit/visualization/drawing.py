@@ -335,6 +335,7 @@ class DrawingMixin:
         colors: Colors = "g",
         font_sizes: float | None = None,
         alpha: float = 0.9,
+        text_colors: Colors | None = None,
     ) -> Self:
         """Labels of boxes, on a ground of the box's colour, placed so that they don't hide each other.
 
@@ -343,16 +344,19 @@ class DrawingMixin:
         Args:
             texts: One a box.
             bboxes: (N, 4), x1, y1, x2, y2 in pixels.
-            colors: Grounds; the letters are black or white, as is read better.
+            colors: Grounds, one for all, or a list.
             font_sizes: Letter size in pixels; None suits the picture.
             alpha: 1 covers what is beneath, 0 shows nothing.
+            text_colors: Of the letters; None for black or white, as is read better.
         """
         boxes = to_rows(bboxes, 4, "bboxes")
         if len(texts) != len(boxes):
             raise ConfigError(f"{len(texts)} texts but {len(boxes)} boxes were given")
         font = text.find_font("sans-serif", max(1, round(font_sizes or self.default_font_size)))
         pad = max(1, round(font.size / 6))
-        for string, box, color in zip(texts, boxes, color_each(colors, len(texts)), strict=True):
+        letters = color_each("none" if text_colors is None else text_colors, len(texts))
+        grounds = color_each(colors, len(texts))
+        for string, box, color, letter in zip(texts, boxes, grounds, letters, strict=True):
             ground: RGB = color or (0, 0, 0)
             width, height = text.text_size(string, font)
             size = (width + 2 * pad, height)
@@ -362,5 +366,5 @@ class DrawingMixin:
             self.draw_bboxes(
                 np.array([x, y, x + size[0] - 1, y + size[1] - 1]), "none", face_colors=ground, alpha=alpha
             )
-            text.write(self._canvas, string, (x + pad, y), font, readable_on(ground))
+            text.write(self._canvas, string, (x + pad, y), font, letter or readable_on(ground))
         return self

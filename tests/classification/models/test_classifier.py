@@ -139,6 +139,10 @@ class TestParts:
         torch.testing.assert_close(GlobalAveragePooling()(x), x.mean((2, 3)))
         assert isinstance(GlobalAveragePooling()((x, x)), tuple)
         assert GlobalAveragePooling(1)(x[..., 0]).shape == (2, 3)
+        assert GlobalAveragePooling(kernel_size=(2, 3), stride=1)(x).shape == (
+            2,
+            3 * (x.shape[2] - 1) * (x.shape[3] - 2),
+        )
         with pytest.raises(BuildError, match="4"):
             GlobalAveragePooling(4)
 

@@ -180,7 +180,7 @@ class TestColour:
                 ColorJitter(**wrong)
 
     def test_grayscale(self):
-        gray = run(RandomGrayscale(prob=1.0))["img"]
+        gray = run(RandomGrayscale(prob=1.0, keep_channels=True))["img"]
         assert gray.shape == (24, 32, 3)
         assert (gray == gray[..., :1]).all()
         np.testing.assert_array_equal(run(RandomGrayscale(prob=0.0))["img"], image_of())

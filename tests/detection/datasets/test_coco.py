@@ -114,6 +114,29 @@ def test_masks_reach_the_sample(zoo):
     assert np.array_equal(packed.gt_instances.masks.masks[0], truth.annToMask(truth.anns[1]))
 
 
+WITH_MASKS = [{"type": "LoadImageFromFile"}, {"type": "LoadAnnotations", "with_mask": True}]
+
+
+def test_objects_without_a_mask_are_told_of_where_masks_are_loaded(zoo, caplog):
+    zoo.build()
+    assert not caplog.records
+    dataset = zoo.build(pipeline=WITH_MASKS)
+    assert "2 objects without a mask" in caplog.text
+    assert "5.png (annotation 3), 4.png (annotation 4)" in caplog.text
+    assert dataset.faults.counts.total() == 2
+    with pytest.raises(DataError, match="2 objects without a mask"):
+        zoo.build(pipeline=WITH_MASKS, on_bad_sample="error")
+
+
+@pytest.mark.parametrize("value", [None, [[1.0, 2, 3, 4]]])
+def test_a_file_without_masks_cannot_train_any(zoo, value):
+    for one in zoo.content["annotations"]:
+        one["segmentation"] = value
+    with pytest.raises(DataError, match=r"None of the 4 objects .* has a mask .* with_mask=False"):
+        zoo.build(pipeline=WITH_MASKS)
+    assert len(zoo.build(pipeline=WITH_MASKS, test_mode=True)) == 5
+
+
 def test_filters_count_what_they_drop_and_are_for_training(zoo):
     dataset = zoo.build(filter_cfg=FILTER)
     assert [dataset.get_data_info(i)["img_id"] for i in range(len(dataset))] == [5, 3]
@@ -146,6 +169,17 @@ def test_objects_that_cannot_be_used_are_counted_and_named(zoo, caplog):
     assert [len(dataset.get_data_info(i)["instances"]) for i in range(5)] == [2, 1, 0, 1, 0]
 
 
+@pytest.mark.parametrize("fault", [{"width": float("inf")}, {"height": "tall"}, {"file_name": 7}])
+def test_an_image_whose_size_or_name_is_none(zoo, fault):
+    zoo.write()
+    zoo.content["images"][1].update(fault)
+    (zoo.root / "ann.json").write_text(json.dumps(zoo.content))
+    zoo.write = lambda: None
+    dataset = zoo.build()
+    assert [info["img_id"] for info in dataset.data_list] == [5, 9, 4, 8]
+    assert dataset.faults.counts == {"images without file_name, or without height and width in pixels": 1}
+
+
 def test_a_box_that_sticks_out_is_kept_as_it_is(zoo):
     zoo.content["annotations"].append(box(11, 9, 2, [-5, -5, 9, 9]))
     assert zoo.build().get_data_info(2)["instances"][0]["bbox"] == [-5, -5, 4, 4]
@@ -163,6 +197,16 @@ def test_semantic_maps_lie_beside(zoo):
     dataset = zoo.build(data_prefix={"img": "img", "seg": "stuff"}, seg_map_suffix=".tif")
     assert dataset.get_data_info(0)["seg_map_path"] == str(zoo.root / "stuff" / "5.tif")
     assert zoo.build().get_data_info(0)["seg_map_path"] is None
+
+
+def test_detectors_of_free_text_get_the_names(zoo):
+    prompt = {"cat": {"prefix": "a ", "suffix": " on a mat"}}
+    info = zoo.build(return_classes=True, caption_prompt=prompt).get_data_info(0)
+    assert (info["text"], info["caption_prompt"], info["custom_entities"]) == (("dog", "cat"), prompt, True)
+    assert zoo.build(return_classes=True).get_data_info(0)["caption_prompt"] is None
+    assert "text" not in zoo.build().get_data_info(0)
+    with pytest.raises(DataError, match="return_classes=True"):
+        zoo.build(caption_prompt=prompt)
 
 
 def test_without_metainfo_the_classes_are_cocos():
@@ -205,12 +249,17 @@ def spoil(section, place, **changes):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (spoil("categories", 1, id=2), "gives 1 ids to several categories: 2"),
+        (spoil("categories", 1, id=2), r"several categories of one id \(2\)"),
         (spoil("categories", 1, name="cat"), r"2 categories named 'cat' \(ids 2, 90\)"),
         (spoil("images", 1, id=None), r"images\[1\] has no 'id'"),
         (spoil("images", 1, id=[1]), "neither a number nor a text"),
         (spoil("categories", 1, name=None), r"categories\[1\] has no 'name'"),
         (spoil("annotations", 2, bbox=None), r"annotations\[2\] \(id 3\) has no 'bbox'"),
+        (
+            spoil("annotations", 2, image_id=[5]),
+            r"'image_id' of annotations\[2\] \(id 3\) is neither a number",
+        ),
+        (lambda content: content.update(annotations=3), "isn't in COCO's format"),
         (lambda content: content["annotations"].append(3), r"annotations\[5\] is a int"),
         (lambda content: content.pop("categories"), "isn't in COCO's format: .* holds annotations, images"),
     ],
@@ -241,8 +290,9 @@ BAD_INPUT = [
         5,
         [2, 1],
     ),
-    (spoil("annotations", 2, bbox=[1, 2, 3]), "isn't four finite numbers: 5.png (annotation 3)", 5, [1, 1]),
+    (spoil("annotations", 2, bbox=[1, 2, 3]), "or whose area isn't one: 5.png (annotation 3)", 5, [1, 1]),
     (spoil("annotations", 2, bbox=[1, 2, 3, float("nan")]), "isn't four finite numbers", 5, [1, 1]),
+    (spoil("annotations", 2, area="large"), "or whose area isn't one: 5.png (annotation 3)", 5, [1, 1]),
     (spoil("annotations", 2, bbox=[3, 3, 0, 9]), "1 objects without area", 5, [1, 1]),
     (spoil("annotations", 2, bbox=[60, 3, 9, 9]), "1 objects outside their image", 5, [1, 1]),
     (spoil("annotations", 2, category_id=3), "1 objects of a category that isn't listed", 5, [1, 1]),
@@ -256,6 +306,8 @@ BAD_INPUT = [
     (segmentation(0, {"size": [40, 60], "counts": [2500, -100]}), "run lengths of another size", 5, [2, 1]),
     (segmentation(0, {"size": [40, 60], "counts": "P"}), "neither polygons nor run lengths", 5, [2, 1]),
     (segmentation(0, {"counts": "q"}), "neither polygons nor run lengths", 5, [2, 1]),
+    (segmentation(0, {"size": ["40", 60], "counts": [2400]}), "neither polygons nor run", 5, [2, 1]),
+    (segmentation(0, {"size": [40, 60], "counts": [1e30]}), "neither polygons nor run lengths", 5, [2, 1]),
     (segmentation(0, 7), "neither polygons nor run lengths", 5, [2, 1]),
     (resize_file, "(30x30, annotated 40x60)", 4, None),
 ]

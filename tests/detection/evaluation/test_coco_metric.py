@@ -188,8 +188,9 @@ def test_boxes_and_proposals_agree_with_pycocotools(tmp_path_factory, seed):
     assert [values[f"coco/{name}"] for name in RECALLS] == exactly(stats[6:])
 
 
-@pytest.mark.parametrize("backend", ["hotcoco", "pycocotools"])
+@pytest.mark.parametrize("backend", ["hotcoco", "pycocotools", "faster-coco-eval"])
 def test_every_backend_gives_the_same(write, backend):
+    pytest.importorskip(backend.replace("-", "_"))
     content = make_content(5, masks=True)
     samples = perturbed(content, 6, masks=True)
     values = evaluate(samples, ann_file=write(content), metric=["bbox", "segm"], backend=backend)
@@ -411,6 +412,27 @@ def test_objects_whose_mask_cannot_be_used_are_left_out_of_segm(write, log):
     assert f"left out of 'segm': ids {bad['id']}, {also_bad['id']}" in log.text
     assert values["coco/segm_mAP"] == exactly(referee(less, samples, "segm")[0][0])
     assert values["coco/bbox_mAP"] == exactly(referee(content, samples)[0][0])
+
+
+@pytest.mark.parametrize(
+    ("section", "fault"),
+    [
+        ("annotations", {"segmentation": "x"}),
+        ("annotations", {"segmentation": {"size": ["120", 120], "counts": [14400]}}),
+        ("annotations", {"ignore": float("nan")}),
+        ("images", {"height": "120"}),
+        ("images", {"file_name": None, "license": float("inf")}),
+    ],
+)
+def test_faults_of_a_file_stop_no_evaluation(write, section, fault):
+    """The dataset reports them, and refuses them if it shall."""
+    content = make_content(8, masks=True)
+    samples = perturbed(content, 9, masks=True)
+    place = next(i for i, one in enumerate(content[section]) if not one.get("iscrowd"))
+    content[section][place].update(fault)
+    values = evaluate(samples, ann_file=write(content), metric=["bbox", "segm"])
+    assert 0.1 < values["coco/segm_mAP"] < 0.9
+    assert 0.1 < values["coco/bbox_mAP"] < 0.9
 
 
 def test_fast_recall_takes_no_account_of_classes_and_crowds(write):

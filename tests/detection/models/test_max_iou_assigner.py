@@ -11,6 +11,7 @@ from torchvision.ops import box_iou
 
 from toolkit.detection.models.task_modules import MaxIoUAssigner
 from toolkit.detection.models.task_modules.assigners import max_iou_assigner
+from toolkit.detection.models.task_modules.assigners.repeated_boxes import told_apart
 from toolkit.structures import InstanceData
 from toolkit.utils import BuildError
 
@@ -113,3 +114,18 @@ def test_nothing_to_assign() -> None:
     assert no_gts.gt_inds.tolist() == [0] * 5
     assert no_gts.labels.tolist() == [-1] * 5
     assert assign(assigner, torch.zeros(0, 4), boxes(2, 0)).gt_inds.shape == (0,)
+
+
+def test_boxes_of_several_classes_share_their_priors() -> None:
+    torch.manual_seed(0)
+    gts = torch.tensor([[10.0, 20, 60, 90], [100, 20, 140, 50], [10, 20, 60, 90], [10, 20, 60, 90]])
+    moved = told_apart(gts, iou_thr=0.9, perm_range=0.02)
+    assert torch.equal(moved[1], gts[1])
+    assert (moved[[0, 2, 3]] != gts[[0, 2, 3]]).any(dim=1).all()
+    assert (box_iou(moved, gts).diagonal() >= 0.9).all()
+    assert torch.equal(told_apart(gts, iou_thr=1.0), gts)
+    priors = gts[0] + torch.rand(200, 4) * 4
+    plain = assign(MaxIoUAssigner(0.5, 0.5, 0.3), priors, gts)
+    assert set(plain.gt_inds.tolist()) <= {1, 4}  # the first, and the last as a low-quality match
+    shared = assign(MaxIoUAssigner(0.5, 0.5, 0.3, perm_repeat_gt_cfg={"perm_range": 0.02}), priors, gts)
+    assert {1, 3, 4} <= set(shared.gt_inds.tolist())

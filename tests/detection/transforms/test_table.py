@@ -13,17 +13,19 @@ ROOT = Path(__file__).parents[3]
 SPEC = importlib.util.spec_from_file_location("transform_table", ROOT / "tools" / "transform_table.py")
 tool = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(tool)
-# MMDetection 3.3's transforms, without those of videos, of re-identification and of texts.
+# MMDetection 3.3's transforms, without those of videos and of re-identification, and MMCV 2.1's.
 MMDETECTION = """
     Albu AutoAugment AutoContrast Brightness CachedMixUp CachedMosaic Color ColorTransform Contrast
     CopyPaste Corrupt CutOut Equalize Expand FilterAnnotations FixScaleResize FixShapeResize
     GTBoxSubOne_GLIP GeomTransform ImageToTensor InferencerLoader InstaBoost Invert LoadAnnotations
     LoadEmptyAnnotations LoadImageFromNDArray LoadMultiChannelImageFromFiles LoadPanopticAnnotations
-    LoadProposals MinIoURandomCrop MixUp Mosaic MultiBranch PackDetInputs Pad PhotoMetricDistortion
-    Posterize ProposalBroadcaster RandAugment RandomAffine RandomCenterCropPad RandomCrop RandomErasing
-    RandomFlip RandomFlip_GLIP RandomOrder RandomShift Resize ResizeShortestEdge Rotate SegRescale
-    Sharpness ShearX ShearY Solarize SolarizeAdd ToTensor TranslateX TranslateY Transpose
-    WrapFieldsToLists YOLOXHSVRandomAug
+    LoadProposals LoadTextAnnotations MinIoURandomCrop MixUp Mosaic MultiBranch PackDetInputs Pad
+    PhotoMetricDistortion Posterize ProposalBroadcaster RandAugment RandomAffine RandomCenterCropPad
+    RandomCrop RandomErasing RandomFlip RandomFlip_GLIP RandomOrder RandomSamplingNegPos RandomShift
+    Resize ResizeShortestEdge Rotate SegRescale Sharpness ShearX ShearY Solarize SolarizeAdd ToTensor
+    TranslateX TranslateY Transpose WrapFieldsToLists YOLOXHSVRandomAug
+    CenterCrop KeyMapper LoadImageFromFile MultiScaleFlipAug Normalize RandomApply RandomChoice
+    RandomChoiceResize RandomGrayscale RandomResize TestTimeAug TransformBroadcaster
 """
 
 

@@ -138,3 +138,60 @@ def test_colours():
 
 def test_it_is_found_under_its_name():
     assert VISUALIZERS.get("DetLocalVisualizer") is DetLocalVisualizer
+
+
+@pytest.mark.parametrize("color", [(0, 255, 0), [(0, 255, 0), (0, 255, 0)]])
+def test_letters_of_another_colour(color):
+    green = np.asarray([0, 255, 0])
+    pictures = [
+        make_visualizer(text_color=one).draw_instances(grey(), make_sample().gt_instances)
+        for one in (None, color)
+    ]
+    plain, colored = ((picture == green).all(axis=2).sum() for picture in pictures)
+    assert plain == 0
+    assert colored > 5
+    white = (pictures[1] == 255).all(axis=2)
+    assert not white.any()
+
+
+class Noting(DetLocalVisualizer):
+    """Remembers the labels that it wrote."""
+
+    def draw_labels(self, texts, bboxes, *args, **kwargs):
+        self.written = texts
+        return super().draw_labels(texts, bboxes, *args, **kwargs)
+
+
+def labels_of(boxes, labels, scores=None) -> list[str]:
+    visualizer = Noting()
+    visualizer.dataset_meta = {"classes": ("cat", "dog")}
+    fields = {} if scores is None else {"scores": torch.tensor(scores)}
+    instances = InstanceData(bboxes=torch.tensor(boxes), labels=torch.tensor(labels), **fields)
+    visualizer.draw_instances(np.zeros((300, 400, 3), np.uint8), instances)
+    return visualizer.written
+
+
+def grid(count: int, side: float) -> list[list[float]]:
+    corners = [(20.0 * (n % 20), 20.0 * (n // 20)) for n in range(count)]
+    return [[x, y, x + side, y + side] for x, y in corners]
+
+
+def test_small_objects_far_apart_have_their_labels():
+    boxes = [[50.0 * n, 40.0 * n, 50.0 * n + 8, 40.0 * n + 8] for n in range(6)]
+    assert labels_of(boxes, [0, 1] * 3, [0.5] * 6) == ["cat 0.50", "dog 0.50"] * 3
+
+
+def test_too_many_labels_become_short_and_then_fewer():
+    scores = np.linspace(0.99, 0.5, 200).tolist()
+    some = labels_of(grid(40, 19), [0] * 40, scores[:40])
+    assert some == [f"{score:.2f}" for score in scores[:40]]
+    # where the picture would be covered, only the surest have one, and only where there is room
+    assert labels_of(grid(200, 19), [0] * 200, scores) == []
+    large = labels_of(grid(200, 60), [0] * 200, scores)
+    assert large == sorted(large, reverse=True)
+    assert large[0] == "0.99"
+    assert 20 < len(large) < 80
+    assert labels_of(grid(200, 60), [0] * 200) == []
+    mixed = labels_of(grid(200, 90), [0, 1] * 100, scores)
+    assert mixed[:2] == ["cat 0.99", "dog 0.99"]
+    assert 5 < len(mixed) < 40

@@ -70,3 +70,24 @@ def test_spectral_norm() -> None:
         block(X)
     top = torch.linalg.matrix_norm(block.conv.weight.flatten(1), ord=2)
     assert top.item() == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize("order", [("conv", "norm", "act"), ("act", "conv", "norm"), ("norm", "conv", "act")])
+def test_a_norm_in_eval_mode_is_taken_into_the_convolution(order: tuple[str, ...]) -> None:
+    options: dict[str, Any] = {"norm_cfg": {"type": "BN"}, "padding": 1, "order": order}
+    plain, folded = (
+        ConvModule(4, 4, 3, **options),
+        ConvModule(4, 4, 3, efficient_conv_bn_eval=True, **options),
+    )
+    for tensor in (plain.norm.running_mean, plain.norm.weight.data, plain.norm.bias.data):
+        tensor.normal_()
+    folded.load_state_dict(plain.state_dict())
+    calls: list[str] = []
+    folded.norm.register_forward_hook(lambda *_: calls.append("norm"))
+    for training, times in ((True, 1), (False, order[0] == "norm")):
+        calls.clear()
+        plain.train(training)
+        folded.train(training)
+        torch.testing.assert_close(folded(X), plain(X))
+        assert len(calls) == times
+        torch.testing.assert_close(folded(X, norm=False), plain(X, norm=False))

@@ -188,4 +188,8 @@ def test_older_names_and_other_norms() -> None:
     torch.testing.assert_close(
         norm(image.permute(0, 2, 3, 1), data_format="channel_last").permute(0, 3, 1, 2), norm(image)
     )
-    assert build_norm_layer({"type": "MMSyncBN"}, 5)[0] == "bn"
+    name, norm = build_norm_layer({"type": "MMSyncBN", "stats_mode": "N"}, 5)
+    assert name == "bn"
+    assert norm.process_group is None
+    with pytest.raises(BuildError, match="stats_mode"):
+        build_norm_layer({"type": "MMSyncBN", "stats_mode": "M"}, 5)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -104,3 +106,13 @@ def test_reports_count_every_key_once() -> None:
 def test_a_wrapper_is_looked_into() -> None:
     model = resnet(18)
     assert list(get_state_dict(nn.DataParallel(model))) == list(model.state_dict())
+
+
+def test_a_state_dict_into_a_dict_with_a_prefix() -> None:
+    model = nn.Linear(2, 1)
+    there: OrderedDict[str, Any] = OrderedDict(x=1)
+    found = get_state_dict(nn.DataParallel(model), there, prefix="a.", keep_vars=True)
+    assert found is there
+    assert list(found) == ["x", "a.weight", "a.bias"]
+    assert found["a.weight"] is model.weight
+    assert not get_state_dict(model)["weight"].requires_grad

@@ -168,3 +168,9 @@ class TestLatest:
         self.write(tmp_path, "a.pth", 1).write_bytes(b"")
         with pytest.raises(CheckpointError, match="holds no good checkpoint"):
             read_latest_checkpoint(tmp_path, lambda _: None)
+
+
+def test_the_former_name_of_backend_args(tmp_path: Path) -> None:
+    with pytest.warns(FutureWarning, match="backend_args"):
+        save_checkpoint({"state_dict": {}}, tmp_path / "x.pth", {"backend": "disk"})
+    assert read_checkpoint(tmp_path / "x.pth") == {"state_dict": {}}

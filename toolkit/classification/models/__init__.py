@@ -6,7 +6,7 @@ from toolkit.classification.models.classifier import ImageClassifier
 from toolkit.classification.models.data_preprocessor import ClsDataPreprocessor
 from toolkit.classification.models.heads import ClsHead, LinearClsHead
 from toolkit.classification.models.losses import CrossEntropyLoss, LabelSmoothLoss
-from toolkit.classification.models.necks import GlobalAveragePooling
+from toolkit.model.cnn import GlobalAveragePooling
 
 __all__ = [
     "ClsDataPreprocessor",

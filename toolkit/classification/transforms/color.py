@@ -97,28 +97,3 @@ def _turned(image: np.ndarray, turns: float) -> np.ndarray:
     )  # hue as 0..255, so that a uint8 wraps as the circle does
     hsv[..., 0] += np.uint8(round(turns * 255) % 256)
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR_FULL)
-
-
-@TRANSFORMS.register_module()
-class RandomGrayscale(BaseTransform):
-    """Take the colours out at random; the image keeps three equal channels.
-
-    Reads and changes: `img`.
-
-    Args:
-        prob: The probability.
-        keep_channels: Accepted for MMPretrain's configs; the channels are always kept.
-    """
-
-    reads: ClassVar[tuple[str, ...]] = ("img",)
-    writes: ClassVar[tuple[str, ...]] = ("img",)
-
-    def __init__(self, prob: float = 0.1, keep_channels: bool = True) -> None:
-        self.prob = prob
-        self.keep_channels = keep_channels
-
-    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """The sample, in colour or grey."""
-        if random.random() < self.prob:
-            results["img"] = gray2bgr(bgr2gray(results["img"]))
-        return results

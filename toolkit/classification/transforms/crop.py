@@ -151,32 +151,3 @@ class RandomResizedCrop(_Crop):
         elif width / height > high:
             columns = min(round(height * high), width)
         return (height - rows) // 2, (width - columns) // 2, rows, columns
-
-
-@TRANSFORMS.register_module()
-class CenterCrop(_Crop):
-    """Cut out the middle.
-
-    Reads and changes: `img`. Writes: `img_shape`.
-
-    Args:
-        crop_size: (width, height); a number stands for both.
-        auto_pad: Pad an image that is smaller, at the bottom and right.
-        pad_val: Value of that padding.
-    """
-
-    def __init__(
-        self, crop_size: int | tuple[int, int], auto_pad: bool = False, pad_val: float | Sequence[float] = 0
-    ) -> None:
-        self.crop_size = _size(crop_size, "crop_size of CenterCrop")
-        self.auto_pad = auto_pad
-        self.pad_val = pad_val
-
-    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """The middle."""
-        columns, rows = self.crop_size
-        if self.auto_pad:
-            results["img"] = impad(results["img"], shape=(rows, columns), pad_val=self.pad_val)
-        height, width = results["img"].shape[:2]
-        rows, columns = min(rows, height), min(columns, width)
-        return _cut(results, round((height - rows) / 2), round((width - columns) / 2), rows, columns)

@@ -37,20 +37,24 @@ class BaseDetDataset(BaseDataset):
 
     Args:
         *args: Passed on to `toolkit.dataset.BaseDataset`.
+        seg_map_suffix: Suffix of the semantic maps in `data_prefix['seg']`, where a dataset has such.
         proposal_file: A file that `DumpProposals` wrote; each sample gets its image's `proposals`.
+        file_client_args: MMDetection's former name of `backend_args`; refused.
         backend_args: Options for reading remote files, handed to fsspec.
+        return_classes: Whether each sample carries `text`, the names of the classes, `custom_entities` and
+            `caption_prompt`, for detectors of free text.
+        caption_prompt: `name`, `prefix` and `suffix` of classes in such a detector's caption, by class.
         on_bad_sample: What to do about annotations that can't be used: 'skip' leaves them out, warns with
             their number by reason, and lists them all in the log file; 'error' refuses the dataset. 'skip' is
             the default since the published COCO has such objects and every detector trains without them.
-        file_client_args: MMDetection's former name of `backend_args`; refused.
-        return_classes: Whether each sample carries `text`, the names of the classes, and `custom_entities`.
         **kwargs: Passed on to `toolkit.dataset.BaseDataset`. `filter_cfg` takes `filter_empty_gt` (drop
             images without any box), `min_size` (drop images whose shorter side is below it, in pixels) and
             what `FILTER_KEYS` of a subclass adds. Filters apply to training only (`test_mode=False`).
 
     Raises:
         BuildError: `on_bad_sample` is neither.
-        DataError: `filter_cfg` has an unknown key, or there are faults and `on_bad_sample='error'`.
+        DataError: `filter_cfg` has an unknown key, there are faults and `on_bad_sample='error'`, or
+            `caption_prompt` is given without `return_classes`.
 
     Attributes:
         faults: What is wrong with the annotations.
@@ -61,18 +65,26 @@ class BaseDetDataset(BaseDataset):
     def __init__(
         self,
         *args: Any,
+        seg_map_suffix: str = ".png",
         proposal_file: str | None = None,
-        backend_args: Mapping[str, Any] | None = None,
-        on_bad_sample: str = "skip",
         file_client_args: Mapping[str, Any] | None = None,
+        backend_args: Mapping[str, Any] | None = None,
         return_classes: bool = False,
+        caption_prompt: Mapping[str, Mapping[str, str]] | None = None,
+        on_bad_sample: str = "skip",
         **kwargs: Any,
     ) -> None:
         if file_client_args is not None:
             raise BuildError(f"{type(self).__name__} got file_client_args; its name is backend_args now.")
+        if caption_prompt is not None and not return_classes:
+            raise DataError(
+                f"{type(self).__name__} got caption_prompt, which only goes with return_classes=True."
+            )
+        self.seg_map_suffix = seg_map_suffix
         self.proposal_file = proposal_file
         self.backend_args = backend_args
         self.return_classes = return_classes
+        self.caption_prompt = caption_prompt
         self.faults = Faults(on_bad_sample)
         self._sizes_checked = False
         for key in kwargs.get("filter_cfg") or ():
@@ -95,18 +107,38 @@ class BaseDetDataset(BaseDataset):
             self.faults.clear()
         super().full_init()
 
+    @property
+    def loads_masks(self) -> bool:
+        """Whether the pipeline has a transform that loads masks."""
+        return any(getattr(one, "with_mask", False) for one in self.pipeline)
+
     def filter_data_of(self, data_list: list[dict[str, Any]]) -> Sequence[dict[str, Any]]:
         """Check freshly read samples, add their proposals, and run `filter_data` on them."""
         self._sizes_checked = len(data_list) <= SIZES_UP_TO
         if self._sizes_checked:
             data_list = [info for info in data_list if not self._note_wrong_size(info)]
         self.faults.settle(type(self).__name__, self.ann_file)
+        self._check_masks(data_list)
         if self.proposal_file is not None:
             self._add_proposals(data_list, self.proposal_file)
         if self.return_classes:
             for info in data_list:
-                info.update(text=self._metainfo["classes"], custom_entities=True)
+                info.update(
+                    text=self._metainfo["classes"], caption_prompt=self.caption_prompt, custom_entities=True
+                )
         return super().filter_data_of(data_list)
+
+    def _check_masks(self, data_list: list[dict[str, Any]]) -> None:
+        """Refuse to train masks on objects of which none has one: every object would be ignored."""
+        if self.test_mode or not self.loads_masks:
+            return
+        objects = [instance for info in data_list for instance in info.get("instances", ())]
+        if objects and not any(instance.get("mask") is not None for instance in objects):
+            raise DataError(
+                f"None of the {len(objects)} objects of {self.ann_file!r} has a mask that can be used, but "
+                "the pipeline loads masks. Give LoadAnnotations with_mask=False and use a model without a "
+                "mask head, or annotations with masks."
+            )
 
     def _note_wrong_size(self, info: Mapping[str, Any]) -> bool:
         annotated = (info.get("height"), info.get("width"))

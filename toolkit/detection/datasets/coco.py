@@ -61,6 +61,7 @@ OUTSIDE = "objects outside their image"
 TINY = "objects without area, or with a side below one pixel"
 STRAY = "objects of an image that isn't listed"
 UNKNOWN_CATEGORY = "objects of a category that isn't listed"
+LACKS_MASK = "objects without a mask, which are ignored since masks are loaded"
 NO_SIZE = "images without file_name, or without height and width in pixels"
 
 
@@ -77,13 +78,13 @@ class CocoDataset(BaseDetDataset):
     says: objects without area (a side below one pixel), outside their image, without a proper bbox, listed
     twice, or of an image or a category that isn't listed; images whose id is given twice, or whose size isn't
     that of their file. Polygons of fewer than three points and run lengths of another size than the image are
-    taken from their object, which keeps its box.
+    taken from their object, which keeps its box. Where the pipeline loads masks, an object without one is
+    ignored.
 
     Lin et al., "Microsoft COCO: Common Objects in Context", ECCV 2014.
 
     Args:
         *args: Passed on to `BaseDetDataset`.
-        seg_map_suffix: Suffix of the semantic maps in `data_prefix['seg']`.
         allow_missing_classes: Whether the file may lack the category of a class, as one of several files that
             are joined may. Without it that is an error, since it is mostly a mistyped name.
         **kwargs: Passed on to `BaseDetDataset`. `data_prefix=dict(img='train2017/')` is the images' folder;
@@ -112,11 +113,9 @@ class CocoDataset(BaseDetDataset):
     def __init__(
         self,
         *args: Any,
-        seg_map_suffix: str = ".png",
         allow_missing_classes: bool = False,
         **kwargs: Any,
     ) -> None:
-        self.seg_map_suffix = seg_map_suffix
         self.allow_missing_classes = allow_missing_classes
         self.cat_ids: list[Any] = []
         self.cat2label: dict[Any, int] = {}
@@ -177,7 +176,10 @@ class CocoDataset(BaseDetDataset):
         image = raw_data_info["raw_img_info"]
         try:
             name, height, width = self.file_name(image), int(image["height"]), int(image["width"])
-        except (KeyError, TypeError, ValueError):
+            usable = isinstance(name, str)
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+            usable = False
+        if not usable:
             self.faults.note(NO_SIZE, f"{image.get('file_name')} (id {image['img_id']})")
             return {}
         found = (self._instance(one, name, height, width) for one in raw_data_info["raw_ann_info"])
@@ -226,6 +228,8 @@ class CocoDataset(BaseDetDataset):
                 instance["mask"] = mask
             if reason is not None:
                 self.faults.note(reason, where)
+        elif self.loads_masks:
+            self.faults.note(LACKS_MASK, where)
         return instance
 
     def _report_absent_classes(self, file: CocoFile) -> None:

@@ -15,7 +15,7 @@ from toolkit.utils import DataError, did_you_mean
 _SHOWN = 5
 _SHOWN_CATEGORIES = 30
 AMBIGUOUS_IMAGES = "images whose id another one has, too"
-BAD_BOXES = "objects whose bbox isn't four finite numbers"
+BAD_BOXES = "objects whose bbox isn't four finite numbers, or whose area isn't one"
 COPIES = "objects that are listed twice"
 SHARED_IDS = "objects whose id another one has, too, which are kept"
 
@@ -58,8 +58,8 @@ def read_coco_file(
     repeated = _repeated(path, "categories", (category["id"] for category in content["categories"]))
     if repeated:
         raise DataError(
-            f"{path!r} gives {len(repeated)} ids to several categories: {shown(repeated, len(repeated))}. "
-            "Each needs an id of its own."
+            f"{path!r} has several categories of one id ({shown(repeated, len(repeated))}); each needs an id "
+            "of its own."
         )
     ambiguous = set(_repeated(path, "images", (image["id"] for image in content["images"])))
     for image in content["images"]:
@@ -88,7 +88,8 @@ def _with_boxes(
     usable = []
     for annotation in annotations:
         box = annotation["bbox"]
-        if isinstance(box, list) and len(box) == 4 and all(map(_is_finite, box)):
+        numbers = [*box, annotation.get("area", 0)] if isinstance(box, list) and len(box) == 4 else [None]
+        if all(map(_is_finite, numbers)):
             usable.append(annotation)
         else:
             faults.note(BAD_BOXES, place_of(annotation, images))
@@ -151,7 +152,8 @@ def _parse(path: str, text: bytes) -> dict[str, Any]:
     except ValueError as error:
         raise DataError(f"The annotation file {path!r} is no valid JSON: {error}.") from error
     needed = ("images", "categories")
-    if not isinstance(content, dict) or not all(isinstance(content.get(key), list) for key in needed):
+    lists = isinstance(content, dict) and all(isinstance(content.get(key), list) for key in needed)
+    if not lists or not isinstance(content.get("annotations") or [], list):
         has = ", ".join(sorted(content)) or "nothing" if isinstance(content, dict) else "no object at its top"
         raise DataError(
             f"The annotation file {path!r} isn't in COCO's format: it must hold the lists 'images', "
@@ -183,6 +185,11 @@ def _check_annotation(path: str, place: int, annotation: Any) -> None:
             raise DataError(
                 f"{path!r}: annotations[{place}] (id {annotation.get('id')}) has no {key!r}; it has "
                 f"{', '.join(sorted(annotation))}. An object has image_id, category_id and bbox."
+            )
+        if key != "bbox" and isinstance(annotation[key], (list, dict)):
+            raise DataError(
+                f"{path!r}: {key!r} of annotations[{place}] (id {annotation.get('id')}) is neither a number "
+                f"nor a text: {annotation[key]!r}."
             )
 
 

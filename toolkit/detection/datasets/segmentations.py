@@ -32,12 +32,14 @@ def usable_mask(segmentation: Any, height: int, width: int) -> tuple[Any, str | 
         return sound or None, None if len(sound) == len(segmentation) else FEW_POINTS
     if not isinstance(segmentation, Mapping) or not {"size", "counts"} <= segmentation.keys():
         return None, NO_MASK
+    size = segmentation["size"]
     try:
-        size = [int(value) for value in segmentation["size"]]
         total = _pixels(segmentation["counts"])
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None, NO_MASK
-    if size != [height, width] or total != height * width:
+    if not isinstance(size, (list, tuple)) or not all(type(side) is int for side in size):
+        return None, NO_MASK
+    if list(size) != [height, width] or total != height * width:
         return None, RUN_SIZE
     return segmentation, None
 
@@ -56,7 +58,9 @@ def _pixels(counts: Any) -> int:
     if isinstance(counts, (str, bytes)):
         runs = _decompressed(counts.encode() if isinstance(counts, str) else counts)
     else:
-        runs = np.asarray(counts, np.int64)
+        runs = np.asarray(counts)
+        if runs.size and runs.dtype.kind not in "iu":
+            raise ValueError("a run isn't a whole number")
     return int(runs.sum()) if not len(runs) or runs.min() >= 0 else -1
 
 

@@ -58,6 +58,8 @@ class CocoBasedMetric(BaseMetric):
 
     # False where only detections are collected
     needs_truth = True
+    # whether objects without a mask are to be told of when the annotation file is read
+    compares_masks = False
 
     def __init__(
         self,
@@ -86,7 +88,19 @@ class CocoBasedMetric(BaseMetric):
 
     def content_of(self, file: CocoFile) -> dict[str, Any]:
         """COCO's `images`, `categories` and `annotations` of the annotation file."""
-        return content_of_file(file, self._image_numbers, self._category_numbers)
+        content = content_of_file(file, self._image_numbers, self._category_numbers)
+        if self.compares_masks:
+            self._tell_of_lacking_masks(file, content["annotations"])
+        return content
+
+    def _tell_of_lacking_masks(self, file: CocoFile, annotations: list[dict[str, Any]]) -> None:
+        places = [one["id"] for one in annotations if "segmentation" not in one]
+        if places and len(places) < len(annotations):  # where all lack them, `scene_of_masks` refuses
+            ids = [file.annotations[place - 1].get("id") for place in places]
+            self.logger.warning(
+                f"{len(places)} of the {len(annotations)} objects of {file.path!r} have no mask that can be "
+                f"used, and are left out of 'segm': ids {shown(ids, len(ids))}"
+            )
 
     def find_categories(self, file: CocoFile, classes: Sequence[str]) -> list[Any]:
         """The category id of each class.
@@ -177,6 +191,27 @@ class CocoBasedMetric(BaseMetric):
         found = self.find_categories(self._file, self.classes)
         categories = [self._category_numbers[one] for one in found]
         return Scene(self._truth, [self._image_numbers[one] for one in img_ids], categories)
+
+    def scene_of_masks(self, scene: Scene) -> Scene:
+        """The scene without the objects that have no mask, where some of an annotation file have none.
+
+        Raises:
+            DataError: No object of the file has one, or one of the data samples' objects has none.
+        """
+        images, categories = set(scene.image_ids), set(scene.category_ids)
+        content = scene.truth.dataset
+        lacking = [one for one in content["annotations"] if not one.get("segmentation")]
+        meant = [one for one in lacking if one["image_id"] in images and one["category_id"] in categories]
+        if meant and (self._file is None or len(lacking) == len(content["annotations"])):
+            raise DataError(
+                f"{self.name} is to evaluate 'segm', but {len(meant)} objects of the ground truth have no "
+                f"mask (the first is object {meant[0]['id']}). Compare boxes ('bbox'), or use annotations "
+                "with 'segmentation' or, without ann_file, LoadAnnotations with with_mask=True."
+            )
+        if not lacking:
+            return scene
+        kept = [one for one in content["annotations"] if one.get("segmentation")]
+        return scene._replace(truth=self.backend.dataset({**content, "annotations": kept}))
 
     def _check_images(self, file: CocoFile, img_ids: list[Any]) -> None:
         """Refuse images that the file doesn't know, or that came twice; tell if some never came."""

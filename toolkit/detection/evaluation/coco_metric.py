@@ -8,16 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.detection.datasets.coco_format import CocoFile
-from toolkit.detection.datasets.faults import shown
 from toolkit.detection.evaluation.coco_base import CocoBasedMetric, Scene
 from toolkit.detection.evaluation.coco_detections import CocoDetections
 from toolkit.detection.evaluation.coco_eval import CocoCurves
-from toolkit.detection.evaluation.coco_truth import objects_without_mask
 from toolkit.detection.evaluation.recall import eval_recalls
 from toolkit.detection.evaluation.table import text_table
 from toolkit.detection.registry import METRICS
-from toolkit.utils import BuildError, DataError, did_you_mean
+from toolkit.utils import BuildError, did_you_mean
 
 METRIC_NAMES = ("bbox", "segm", "proposal", "proposal_fast")
 # name: IoU threshold (None: the mean over all), range of area
@@ -105,26 +102,8 @@ class CocoMetric(CocoBasedMetric):
         self.needs_truth = not format_only
         self.outfile_prefix = outfile_prefix
         self._check_names()
-        self._without_mask: set[int] = set()
+        self.compares_masks = "segm" in self.metrics and not format_only
         super().__init__(ann_file, file_client_args, backend_args, collect_device, prefix, backend)
-
-    def content_of(self, file: CocoFile) -> dict[str, Any]:
-        """COCO's content of the annotation file; notes objects whose mask can't be used."""
-        if "segm" in self.metrics and not self.format_only:
-            self._note_bad_masks(file)
-        return super().content_of(file)
-
-    def _note_bad_masks(self, file: CocoFile) -> None:
-        places = objects_without_mask(file)
-        if len(places) == len(file.annotations):
-            return  # nothing is evaluated of a file without masks, and `evaluate_metric` says so
-        self._without_mask = set(places)
-        if places:
-            ids = [file.annotations[place - 1].get("id") for place in places]
-            self.logger.warning(
-                f"{len(places)} of the {len(file.annotations)} objects of {file.path!r} have no mask that "
-                f"can be used, and are left out of 'segm': ids {shown(ids, len(ids))}"
-            )
 
     def _check_names(self) -> None:
         for what, given, choices in (
@@ -221,14 +200,6 @@ class CocoMetric(CocoBasedMetric):
         self.logger.info(f"{metric}_mAP_copypaste: {summary}")
         return values
 
-    def scene_of_masks(self, scene: Scene) -> Scene:
-        """The scene without the objects whose mask can't be used."""
-        if self._without_mask:
-            kept = [one for one in scene.truth.dataset["annotations"] if one["id"] not in self._without_mask]
-            scene = scene._replace(truth=self.backend.dataset({**scene.truth.dataset, "annotations": kept}))
-        _check_masks(scene)
-        return scene
-
     def log_row(self, values: Mapping[str, float]) -> None:
         row = [f"{value:.3f}" for value in values.values()]
         self.logger.info("\n" + text_table([list(values), row]))
@@ -261,18 +232,3 @@ class CocoMetric(CocoBasedMetric):
             logger=self.logger,
         ).mean(axis=1)
         return {f"AR@{n}": float(recall) for n, recall in zip(self.proposal_nums, recalls, strict=True)}
-
-
-def _check_masks(scene: Scene) -> None:
-    images, categories = set(scene.image_ids), set(scene.category_ids)
-    lacking = [
-        one["id"]
-        for one in scene.truth.dataset["annotations"]
-        if one["image_id"] in images and one["category_id"] in categories and not one.get("segmentation")
-    ]
-    if lacking:
-        raise DataError(
-            f"CocoMetric is to evaluate 'segm', but {len(lacking)} objects of the ground truth have no mask "
-            f"(the first is object {lacking[0]}). Use metric='bbox', annotations with 'segmentation', or, "
-            "without ann_file, LoadAnnotations with with_mask=True."
-        )

@@ -13,6 +13,9 @@ from toolkit.detection.evaluation.arrays import as_array
 from toolkit.detection.evaluation.mask_runs import as_text, encode_masks
 from toolkit.utils import DataError
 
+# what LVIS's evaluation reads of an image beside its id and size
+_OF_IMAGES = ("neg_category_ids", "not_exhaustive_category_ids")
+
 
 def truth_of_sample(sample: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The objects of a data sample: `bbox` (xyxy), `bbox_label`, `ignore_flag`; `mask`, `area` where known.
@@ -95,21 +98,33 @@ def content_of_file(
 ) -> dict[str, Any]:
     """COCO's `images`, `categories` and `annotations` of a file, with what some files leave out filled in.
 
+    Objects whose mask can't be used have no `segmentation`, and images whose size is none have 0 and 0.
+
     Args:
         file: The annotation file.
         numbers: The id to use for each image of the file.
         category_numbers: The id to use for each of its categories.
     """
-    images = [{**image, "id": numbers[img_id]} for img_id, image in file.images.items()]
+    images = [
+        {
+            **{key: image[key] for key in _OF_IMAGES if key in image},
+            **_size(image),
+            "id": numbers[img_id],
+            "file_name": "",
+        }
+        for img_id, image in file.images.items()
+    ]
     annotations = [
         {
-            **one,
+            **_sound_mask(one, file.images.get(one["image_id"], {})),
+            "bbox": one["bbox"],
             # an object of id 0 counts as never found in COCO's own evaluation, so they count from 1
             "id": place,
             "image_id": numbers[one["image_id"]],
             "category_id": category_numbers[one["category_id"]],
             "area": one.get("area", one["bbox"][2] * one["bbox"][3]),
             "iscrowd": int(bool(one.get("iscrowd"))),
+            "ignore": int(bool(one.get("ignore"))),
         }
         for place, one in enumerate(file.annotations, 1)
         if one["image_id"] in numbers and one["category_id"] in category_numbers
@@ -118,20 +133,18 @@ def content_of_file(
     return {"info": {}, "images": images, "categories": categories, "annotations": annotations}
 
 
-def objects_without_mask(file: CocoFile) -> list[int]:
-    """Places, counted from 1, of the annotations whose `segmentation` can't be used."""
-    places = []
-    for place, one in enumerate(file.annotations, 1):
-        image = file.images.get(one["image_id"], {})
-        height, width = image.get("height", 0), image.get("width", 0)
-        mask, reason = usable_mask(one.get("segmentation") or None, height, width)
-        if reason is not None or mask is None:
-            places.append(place)
-    return places
+def _size(image: Mapping[str, Any]) -> dict[str, int]:
+    size = {key: image.get(key) for key in ("height", "width")}
+    return {key: side if type(side) is int and side > 0 else 0 for key, side in size.items()}
+
+
+def _sound_mask(one: Mapping[str, Any], image: Mapping[str, Any]) -> dict[str, Any]:
+    mask, reason = usable_mask(one.get("segmentation") or None, **_size(image))
+    return {} if mask is None or reason is not None else {"segmentation": mask}
 
 
 def as_numbers(ids: Sequence[Any]) -> list[int]:
     """The ids where they are different whole numbers, which COCO's evaluation wants, or else 1, 2, …."""
-    if len(set(ids)) == len(ids) and all(isinstance(one, int) and one >= 0 for one in ids):
+    if len(set(ids)) == len(ids) and all(type(one) is int and one >= 0 for one in ids):
         return list(ids)
     return list(range(1, len(ids) + 1))

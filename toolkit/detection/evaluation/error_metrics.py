@@ -73,9 +73,10 @@ class ErrorMetric(CocoBasedMetric):
             raise BuildError(f"{type(self).__name__} got iou_type={iou_type!r}; it is 'bbox' or 'segm'.")
         if not 0 < iou_thr <= 1:
             raise BuildError(f"{type(self).__name__} got iou_thr={iou_thr!r}; it is between 0 and 1.")
-        super().__init__(ann_file, backend_args=backend_args, collect_device=collect_device, prefix=prefix)
         self.iou_type = iou_type
         self.iou_thr = iou_thr
+        self.compares_masks = iou_type == "segm"
+        super().__init__(ann_file, backend_args=backend_args, collect_device=collect_device, prefix=prefix)
 
     def compute_metrics(self, results: list[dict[str, Any]]) -> dict[str, float]:
         """The metric's values over all images.
@@ -85,7 +86,10 @@ class ErrorMetric(CocoBasedMetric):
         """
         if not results:
             return {}
-        return self.analyse(self.scene_of(results), self.detections_of(results))
+        scene = self.scene_of(results)
+        if self.compares_masks:
+            scene = self.scene_of_masks(scene)
+        return self.analyse(scene, self.detections_of(results))
 
     @abstractmethod
     def analyse(self, scene: Scene, detections: CocoDetections) -> dict[str, float]:

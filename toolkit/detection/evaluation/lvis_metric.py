@@ -119,7 +119,9 @@ class LVISMetric(CocoMetric):
         content = super().content_of(file)
         for image in content["images"]:
             for key in ("neg_category_ids", "not_exhaustive_category_ids"):
-                image[key] = [self._category_numbers[one] for one in image[key]]
+                image[key] = [
+                    self._category_numbers[one] for one in image[key] if one in self._category_numbers
+                ]
         for number, category in zip(file.categories, content["categories"], strict=True):
             category["frequency"] = file.category_entries[number]["frequency"]
         return content

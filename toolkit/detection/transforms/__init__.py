@@ -47,7 +47,7 @@ from toolkit.detection.transforms.geom_transform import (
     TranslateX,
     TranslateY,
 )
-from toolkit.detection.transforms.geometric import Pad, RandomFlip, Resize
+from toolkit.detection.transforms.geometric import RandomFlip, Resize
 from toolkit.detection.transforms.glip import GTBoxSubOne_GLIP, RandomFlip_GLIP
 from toolkit.detection.transforms.hsv import YOLOXHSVRandomAug
 from toolkit.detection.transforms.loading import FilterAnnotations, LoadAnnotations
@@ -66,7 +66,9 @@ from toolkit.detection.transforms.mosaic import CachedMosaic, Mosaic
 from toolkit.detection.transforms.photometric import PhotoMetricDistortion
 from toolkit.detection.transforms.policies import AutoAugment, RandAugment
 from toolkit.detection.transforms.resize import FixScaleResize, FixShapeResize, ResizeShortestEdge, SegRescale
+from toolkit.detection.transforms.text import LoadTextAnnotations, RandomSamplingNegPos
 from toolkit.detection.transforms.wrappers import MultiBranch, ProposalBroadcaster, RandomOrder
+from toolkit.transforms import CenterCrop, MultiScaleFlipAug, Normalize, Pad, RandomGrayscale
 
 __all__ = [
     "Albu",
@@ -75,6 +77,7 @@ __all__ = [
     "Brightness",
     "CachedMixUp",
     "CachedMosaic",
+    "CenterCrop",
     "Color",
     "ColorTransform",
     "Contrast",
@@ -97,10 +100,13 @@ __all__ = [
     "LoadMultiChannelImageFromFiles",
     "LoadPanopticAnnotations",
     "LoadProposals",
+    "LoadTextAnnotations",
     "MinIoURandomCrop",
     "MixUp",
     "Mosaic",
     "MultiBranch",
+    "MultiScaleFlipAug",
+    "Normalize",
     "PackDetInputs",
     "Pad",
     "PhotoMetricDistortion",
@@ -113,7 +119,9 @@ __all__ = [
     "RandomErasing",
     "RandomFlip",
     "RandomFlip_GLIP",
+    "RandomGrayscale",
     "RandomOrder",
+    "RandomSamplingNegPos",
     "RandomShift",
     "Resize",
     "ResizeShortestEdge",

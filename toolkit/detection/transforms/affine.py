@@ -9,14 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from toolkit.detection.registry import TRANSFORMS
-from toolkit.detection.transforms.instances import (
-    clip_boxes,
-    inside_image,
-    keep_objects,
-    shift_matrix,
-)
+from toolkit.detection.transforms.instances import inside_image, keep_objects
 from toolkit.detection.transforms.warp import warp_sample
 from toolkit.transforms import BaseTransform
+from toolkit.transforms.geometry import clip_boxes, shift_matrix
 from toolkit.utils.errors import ConfigError
 
 _OBJECTS = ("gt_bboxes", "gt_bboxes_labels", "gt_ignore_flags", "gt_masks", "gt_instances_ids", "gt_seg_map")

@@ -8,15 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from toolkit.detection.registry import TRANSFORMS
-from toolkit.detection.transforms.instances import (
-    clip_boxes,
-    inside_image,
-    keep_objects,
-    note_homography,
-    shift_matrix,
-)
+from toolkit.detection.transforms.instances import inside_image, keep_objects
 from toolkit.detection.transforms.warp import on_canvas
 from toolkit.transforms import BaseTransform
+from toolkit.transforms.geometry import clip_boxes, note_homography, shift_matrix
 
 CROP_TYPES = ("relative_range", "relative", "absolute", "absolute_range")
 

@@ -20,7 +20,7 @@ from toolkit.utils.errors import BuildError, ConfigError
 from toolkit.utils.suggest import did_you_mean
 
 
-def _required(package: str, who: str, install: str) -> Any:
+def required(package: str, who: str, install: str) -> Any:
     """A package that is no dependency of ours.
 
     Raises:
@@ -58,7 +58,7 @@ class Corrupt(BaseTransform):
     writes: ClassVar[tuple[str, ...]] = ("img",)
 
     def __init__(self, corruption: str, severity: int = 1) -> None:
-        self._package = _required("imagecorruptions", "Corrupt", "imagecorruptions")
+        self._package = required("imagecorruptions", "Corrupt", "imagecorruptions")
         self.corruption = corruption
         self.severity = severity
 
@@ -105,7 +105,7 @@ class Albu(BaseTransform):
         keymap: Mapping[str, str] | None = None,
         skip_img_without_anno: bool = False,
     ) -> None:
-        self._package = _required("albumentations", "Albu", "albumentations")
+        self._package = required("albumentations", "Albu", "albumentations")
         known = {"img": "image", "gt_masks": "masks", "gt_bboxes": "bboxes"}
         if any(known.get(key) != value for key, value in (keymap or known).items()):
             raise ConfigError(f"Albu got keymap={dict(keymap or {})}; it maps {known}, and no other keys.")
@@ -210,7 +210,7 @@ class InstaBoost(BaseTransform):
 
         # the package chooses another backend of matplotlib when imported
         backend = matplotlib.get_backend()
-        self._package = _required("instaboostfast", "InstaBoost", "instaboostfast")
+        self._package = required("instaboostfast", "InstaBoost", "instaboostfast")
         matplotlib.use(backend)
         self._cfg = self._package.InstaBoostConfig(
             action_candidate, action_prob, scale, dx, dy, theta, color_prob, hflag

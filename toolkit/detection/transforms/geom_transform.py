@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 
 from toolkit.detection.registry import TRANSFORMS
-from toolkit.detection.transforms.instances import shift_matrix
 from toolkit.detection.transforms.levels import check_strength, level_to_mag
 from toolkit.detection.transforms.warp import warp_sample
 from toolkit.transforms import BaseTransform
+from toolkit.transforms.geometry import shift_matrix
 from toolkit.utils.errors import ConfigError
 
 

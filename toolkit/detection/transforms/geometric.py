@@ -1,19 +1,19 @@
-"""Scaling, mirroring and padding."""
+"""Scaling and mirroring."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from toolkit.detection.registry import TRANSFORMS
-from toolkit.detection.transforms.instances import clip_boxes, note_homography
 from toolkit.transforms import BaseTransform
-from toolkit.transforms.image_ops import imflip, impad, imresize, rescale_size
+from toolkit.transforms.geometry import clip_boxes, note_homography
+from toolkit.transforms.image_ops import imflip, imresize, rescale_size
 
 DIRECTIONS = ("horizontal", "vertical", "diagonal")
+_LABELS = 256  # of a semantic map, which is uint8
 
 
 @TRANSFORMS.register_module()
@@ -72,6 +72,10 @@ class Resize(BaseTransform):
         """(width, height) that an image of `size` (w, h) gets within `scale`, its aspect ratio kept."""
         return rescale_size(size, scale)  # type: ignore[return-value]
 
+    def factor(self, size: tuple[int, int], new_size: tuple[int, int]) -> tuple[float, float]:
+        """What boxes are multiplied by, across and down, where `size` (w, h) becomes `new_size`."""
+        return new_size[0] / size[0], new_size[1] / size[1]
+
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """The sample in its new size."""
         height, width = results["img"].shape[:2]
@@ -82,7 +86,7 @@ class Resize(BaseTransform):
             results["img"] = imresize(
                 results["img"], size, interpolation=self.interpolation, backend=self.backend
             )
-        factor = (new_w / width, new_h / height)
+        factor = self.factor((width, height), size)
         results.update(scale=scale, scale_factor=factor, keep_ratio=self.keep_ratio, img_shape=(new_h, new_w))
         if results.get("gt_bboxes") is not None:
             boxes = results["gt_bboxes"] * np.asarray(factor * 2, np.float32)
@@ -124,9 +128,11 @@ class RandomFlip(BaseTransform):
         prob: Probability of a flip; among several directions it is shared evenly. A list gives each direction
             its own.
         direction: 'horizontal', 'vertical', 'diagonal' (both) or a list of these.
+        swap_seg_labels: Pairs of labels that change places in the semantic map of a mirrored image, such as
+            those of the left and the right arm. (MMDetection takes them and swaps nothing; MMCV swaps.)
 
     Raises:
-        ValueError: Unknown direction, or probabilities that don't fit.
+        ValueError: Unknown direction, probabilities that don't fit, or something else than pairs of labels.
     """
 
     reads: ClassVar[tuple[str, ...]] = ("img",)
@@ -134,7 +140,10 @@ class RandomFlip(BaseTransform):
     writes: ClassVar[tuple[str, ...]] = ("img", "flip", "flip_direction")
 
     def __init__(
-        self, prob: float | Sequence[float] | None = None, direction: str | Sequence[str] = "horizontal"
+        self,
+        prob: float | Sequence[float] | None = None,
+        direction: str | Sequence[str] = "horizontal",
+        swap_seg_labels: Sequence[tuple[int, int]] | None = None,
     ) -> None:
         directions = [direction] if isinstance(direction, str) else list(direction)
         unknown = [name for name in directions if name not in DIRECTIONS]
@@ -153,6 +162,8 @@ class RandomFlip(BaseTransform):
             )
         self.prob = prob
         self.direction = direction
+        self.swap_seg_labels = swap_seg_labels
+        self._new_labels = _swapping(swap_seg_labels or ())
         self._choices: list[str | None] = [*directions, None]
         self._probs = [*probs, max(0.0, 1 - sum(probs))]
 
@@ -164,8 +175,7 @@ class RandomFlip(BaseTransform):
             self._flip(results, chosen)
         return results
 
-    @staticmethod
-    def _flip(results: dict[str, Any], direction: str) -> None:
+    def _flip(self, results: dict[str, Any], direction: str) -> None:
         results["img"] = imflip(results["img"], direction=direction)
         height, width = results["img"].shape[:2]
         matrix = np.eye(3, dtype=np.float32)
@@ -178,8 +188,21 @@ class RandomFlip(BaseTransform):
         if results.get("gt_masks") is not None:
             results["gt_masks"] = results["gt_masks"].flip(direction)
         if results.get("gt_seg_map") is not None:
-            results["gt_seg_map"] = imflip(results["gt_seg_map"], direction=direction)
+            seg_map = imflip(results["gt_seg_map"], direction=direction)
+            results["gt_seg_map"] = self._new_labels[seg_map] if self.swap_seg_labels else seg_map
         note_homography(results, matrix)
+
+
+def _swapping(pairs: Sequence[tuple[int, int]]) -> np.ndarray:
+    """(256,) uint8: the label that each of a semantic map becomes where pairs of them change places."""
+    table = np.arange(_LABELS, dtype=np.uint8)
+    for pair in pairs:
+        if len(pair) != 2 or not all(isinstance(one, int) and 0 <= one < _LABELS for one in pair):
+            raise ValueError(
+                f"RandomFlip got {pair!r} in swap_seg_labels; it takes pairs of labels, from 0 to 255."
+            )
+        table[list(pair)] = pair[::-1]
+    return table
 
 
 def flip_boxes(boxes: np.ndarray, img_shape: tuple[int, int], direction: str) -> np.ndarray:
@@ -191,85 +214,3 @@ def flip_boxes(boxes: np.ndarray, img_shape: tuple[int, int], direction: str) ->
     if direction != "horizontal":
         flipped[:, 1], flipped[:, 3] = height - boxes[:, 3], height - boxes[:, 1]
     return flipped
-
-
-@TRANSFORMS.register_module()
-class Pad(BaseTransform):
-    """Extend the image, masks and semantic map at the right and the bottom.
-
-    Reads: `img`.
-    Changes: `gt_masks`, `gt_seg_map`.
-    Writes: `img`, `img_shape`, `pad_shape`, `pad_fixed_size`, `pad_size_divisor`.
-
-    Args:
-        size: (width, height) to extend to.
-        size_divisor: Extend both sides to multiples of this.
-        pad_to_square: Extend the shorter side to the longer one (and then to `size_divisor`).
-        pad_val: What to fill with: a number or colour for the image (the semantic map gets 255), or
-            `dict(img=…, seg=…, masks=…)`.
-        padding_mode: 'constant', 'edge', 'reflect' or 'symmetric'.
-
-    Raises:
-        ValueError: It isn't said how far to extend, or in two ways at once.
-    """
-
-    reads: ClassVar[tuple[str, ...]] = ("img",)
-    changes: ClassVar[tuple[str, ...]] = ("gt_masks", "gt_seg_map")
-    writes: ClassVar[tuple[str, ...]] = (
-        "img",
-        "img_shape",
-        "pad_shape",
-        "pad_fixed_size",
-        "pad_size_divisor",
-    )
-
-    def __init__(
-        self,
-        size: tuple[int, int] | None = None,
-        size_divisor: int | None = None,
-        pad_to_square: bool = False,
-        pad_val: float | Mapping[str, Any] | None = None,
-        padding_mode: str = "constant",
-    ) -> None:
-        ways = (size is not None) + (size_divisor is not None or pad_to_square)
-        if ways != 1:
-            raise ValueError("Pad takes size, or size_divisor and pad_to_square (one of these or both).")
-        fill = {} if pad_val is None else dict(pad_val) if isinstance(pad_val, Mapping) else {"img": pad_val}
-        self.size = size
-        self.size_divisor = size_divisor
-        self.pad_to_square = pad_to_square
-        self.pad_val = {"img": 0, "seg": 255, **fill}
-        self.padding_mode = padding_mode
-
-    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """The sample with its margin."""
-        shape = self._target(*results["img"].shape[:2])
-        image = impad(
-            results["img"], shape=shape, pad_val=self.pad_val["img"], padding_mode=self.padding_mode
-        )
-        results.update(
-            img=image,
-            img_shape=image.shape[:2],
-            pad_shape=image.shape,
-            pad_fixed_size=self.size,
-            pad_size_divisor=self.size_divisor,
-        )
-        if results.get("gt_masks") is not None:
-            results["gt_masks"] = results["gt_masks"].pad(shape, pad_val=self.pad_val.get("masks", 0))
-        if results.get("gt_seg_map") is not None:
-            results["gt_seg_map"] = impad(
-                results["gt_seg_map"],
-                shape=shape,
-                pad_val=self.pad_val["seg"],
-                padding_mode=self.padding_mode,
-            )
-        return results
-
-    def _target(self, height: int, width: int) -> tuple[int, int]:
-        """(height, width) after padding, never less than before."""
-        if self.size is not None:
-            return max(self.size[1], height), max(self.size[0], width)
-        if self.pad_to_square:
-            height = width = max(height, width)
-        divisor = self.size_divisor or 1
-        return math.ceil(height / divisor) * divisor, math.ceil(width / divisor) * divisor

@@ -40,10 +40,10 @@ class RandomFlip_GLIP(RandomFlip):
     Args:
         prob: See `RandomFlip`.
         direction: See `RandomFlip`.
+        swap_seg_labels: See `RandomFlip`.
     """
 
-    @staticmethod
-    def _flip(results: dict[str, Any], direction: str) -> None:
-        RandomFlip._flip(results, direction)
+    def _flip(self, results: dict[str, Any], direction: str) -> None:
+        super()._flip(results, direction)
         if results.get("gt_bboxes") is not None and direction == "horizontal":
             results["gt_bboxes"] = results["gt_bboxes"] - np.asarray([1, 0, 1, 0], np.float32)

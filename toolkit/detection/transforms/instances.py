@@ -36,12 +36,6 @@ def join_objects(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return joined
 
 
-def clip_boxes(boxes: np.ndarray, img_shape: Sequence[int]) -> np.ndarray:
-    """Boxes (N, 4) cut to an image of (h, w)."""
-    height, width = img_shape[:2]
-    return np.clip(boxes, 0, np.asarray([width, height, width, height], boxes.dtype))
-
-
 def inside_image(boxes: np.ndarray, img_shape: Sequence[int]) -> np.ndarray:
     """(N,) bool: which boxes (N, 4) reach into an image of (h, w)."""
     height, width = img_shape[:2]
@@ -55,14 +49,3 @@ def project_boxes(boxes: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     moved = homogeneous @ matrix.astype(np.float32).T
     moved = moved[..., :2] / moved[..., 2:]
     return np.concatenate([moved.min(axis=1), moved.max(axis=1)], axis=1)
-
-
-def note_homography(results: dict[str, Any], matrix: np.ndarray) -> None:
-    """Put a (3, 3) float32 step behind what `homography_matrix` already says."""
-    before = results.get("homography_matrix")
-    results["homography_matrix"] = matrix if before is None else matrix @ before
-
-
-def shift_matrix(dx: float, dy: float) -> np.ndarray:
-    """(3, 3) float32 translation."""
-    return np.asarray([[1, 0, dx], [0, 1, dy], [0, 0, 1]], np.float32)

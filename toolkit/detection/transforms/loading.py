@@ -41,6 +41,7 @@ class LoadAnnotations(BaseTransform):
         with_bbox: Whether to load boxes and ignore flags.
         with_label: Whether to load labels.
         with_seg: Whether to load the semantic map.
+        with_keypoints: MMCV's; there are no keypoints here, so that only False is taken.
         imdecode_backend: 'cv2' or 'pillow', for the semantic map.
         file_client_args: The older spelling of `backend_args`.
         backend_args: Options for reading remote files.
@@ -70,6 +71,7 @@ class LoadAnnotations(BaseTransform):
         with_bbox: bool = True,
         with_label: bool = True,
         with_seg: bool = False,
+        with_keypoints: bool = False,
         imdecode_backend: str = "cv2",
         file_client_args: Mapping[str, Any] | None = None,
         *,
@@ -77,6 +79,10 @@ class LoadAnnotations(BaseTransform):
     ) -> None:
         if box_type not in ("hbox", None):
             raise ConfigError(f"LoadAnnotations got box_type={box_type!r}; boxes are 'hbox' (upright).")
+        if with_keypoints:
+            raise ConfigError(
+                "LoadAnnotations got with_keypoints=True; keypoints aren't supported: leave it out."
+            )
         if imdecode_backend not in ("cv2", "pillow"):
             raise ConfigError(
                 f"LoadAnnotations got imdecode_backend={imdecode_backend!r}; it decodes with 'cv2' or "

@@ -10,10 +10,11 @@ import numpy as np
 
 from toolkit.detection.registry import TRANSFORMS
 from toolkit.detection.transforms.geometric import flip_boxes
-from toolkit.detection.transforms.instances import clip_boxes, inside_image, join_objects, keep_objects
+from toolkit.detection.transforms.instances import inside_image, join_objects, keep_objects
 from toolkit.detection.transforms.partners import Partners
 from toolkit.detection.transforms.warp import on_canvas
 from toolkit.transforms import BaseTransform
+from toolkit.transforms.geometry import clip_boxes
 from toolkit.transforms.image_ops import imflip, imresize
 from toolkit.utils.errors import ConfigError, DataError
 

@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from toolkit.detection.registry import TRANSFORMS
-from toolkit.detection.transforms.instances import clip_boxes, inside_image, join_objects, keep_objects
+from toolkit.detection.transforms.instances import inside_image, join_objects, keep_objects
 from toolkit.detection.transforms.partners import Partners
 from toolkit.transforms import BaseTransform
+from toolkit.transforms.geometry import clip_boxes
 from toolkit.transforms.image_ops import imresize
 from toolkit.utils.errors import ConfigError, DataError
 

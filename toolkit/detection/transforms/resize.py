@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from toolkit.detection.registry import TRANSFORMS
-from toolkit.detection.transforms.geometric import Pad, Resize
-from toolkit.transforms import BaseTransform
+from toolkit.detection.transforms.geometric import Resize
+from toolkit.transforms import BaseTransform, Pad
 from toolkit.transforms.image_ops import imrescale
 from toolkit.utils.errors import ConfigError
 
@@ -76,13 +76,23 @@ class FixShapeResize(Resize):
 
     def fitted(self, size: tuple[int, int], scale: tuple[int, int]) -> tuple[int, int]:
         """See `Resize`; here width is compared with width."""
+        across, down = self.factor(size, size)
+        return int(size[0] * across + 0.5), int(size[1] * down + 0.5)
+
+    def factor(self, size: tuple[int, int], new_size: tuple[int, int]) -> tuple[float, float]:
+        """See `Resize`; with the aspect ratio kept it is one factor, before sides are rounded."""
+        if not self.keep_ratio:
+            return super().factor(size, new_size)
         factor = min(self.width / size[0], self.height / size[1])
-        return int(size[0] * factor + 0.5), int(size[1] * factor + 0.5)
+        return factor, factor
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """The sample in its new size."""
         results = super().transform(results)
-        return results if self.pad is None else self.pad.transform(results)
+        if self.pad is None:
+            return results
+        results["scale"] = results["img_shape"][::-1]
+        return self.pad.transform(results)
 
 
 @TRANSFORMS.register_module()

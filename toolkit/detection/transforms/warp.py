@@ -8,7 +8,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from toolkit.detection.transforms.instances import clip_boxes, note_homography, project_boxes
+from toolkit.detection.transforms.instances import project_boxes
+from toolkit.transforms.geometry import clip_boxes, note_homography
 from toolkit.transforms.image_ops import INTERPOLATIONS, impad
 
 # Channels that OpenCV's warpAffine fills with one value each.

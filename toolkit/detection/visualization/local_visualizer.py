@@ -17,9 +17,8 @@ from toolkit.visualization import Visualizer
 from toolkit.visualization.colors import ColorLike
 from toolkit.visualization.text import find_font, text_size
 
-# If labels would cover more than this part of a picture, or more than their objects, there are too many.
+# if labels would cover more than this part of a picture, there are too many
 _CROWDED = 0.15
-_FEW = 3
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
 
@@ -36,6 +35,8 @@ class DetLocalVisualizer(Visualizer):
         vis_backends: Configs of the backends that store pictures.
         save_dir: Folder of the backends.
         bbox_color: RGB colour of all boxes, or one a class, instead of the palette.
+        text_color: RGB colour of all labels' letters, or one a class; by default black or white, as is read
+            better on the box's colour.
         mask_color: RGB colour of all masks, or one a class, instead of the palette.
         line_width: Width of lines in pixels; by default it follows the size of the picture.
         alpha: Opacity of boxes, 0 to 1; masks have half of it.
@@ -48,12 +49,14 @@ class DetLocalVisualizer(Visualizer):
         vis_backends: Any = None,
         save_dir: str | None = None,
         bbox_color: Sequence[Any] | None = None,
+        text_color: Sequence[Any] | None = None,
         mask_color: Sequence[Any] | None = None,
         line_width: float | None = None,
         alpha: float = 0.8,
     ) -> None:
         super().__init__(name=name, image=image, vis_backends=vis_backends, save_dir=save_dir)
         self.bbox_color = bbox_color
+        self.text_color = text_color
         self.mask_color = mask_color
         self.line_width = line_width
         self.alpha = alpha
@@ -165,22 +168,30 @@ class DetLocalVisualizer(Visualizer):
     def _draw_labels(
         self, labels: Sequence[int], scores: Any, boxes: np.ndarray, colors: list[ColorLike]
     ) -> None:
-        """Labels of all boxes; where they would cover the picture, short ones of boxes that have room."""
+        """Labels of all boxes; where they would cover the picture, short ones of the first that have room."""
         texts = self._texts(labels, scores, (self.dataset_meta or {}).get("classes"))
         font = find_font("sans-serif", max(1, round(self.default_font_size)))
-        sizes = np.asarray([text_size(one, font) for one in texts], np.float32).reshape(-1, 2)
-        kept = list(range(len(texts)))
-        covered, objects = sizes.prod(axis=1).sum(), (boxes[:, 2:] - boxes[:, :2]).prod(axis=1).sum()
-        if covered > _CROWDED * self.width * self.height or (len(texts) > _FEW and covered > objects):
-            if len(set(labels)) == 1:
-                texts = [
-                    "" if scores is None else f"{float(score):.2f}"
-                    for score in (labels if scores is None else scores)
-                ]
-            sizes = np.asarray([text_size(one, font) for one in texts], np.float32).reshape(-1, 2)
+        if self._crowded(texts, font).any() and len(set(labels)) == 1:
+            # the class is the same everywhere
+            texts = [""] * len(labels) if scores is None else [f"{float(score):.2f}" for score in scores]
+        crowded = self._crowded(texts, font)
+        kept = [index for index, one in enumerate(texts) if one]
+        if crowded.any():
+            sizes = np.asarray([text_size(one, font) for one in texts], np.float32)
             room = ((boxes[:, 2:] - boxes[:, :2]) >= sizes * (1, 2)).all(axis=1)
-            kept = [index for index in kept if room[index] and texts[index]]
-        self.draw_labels([texts[i] for i in kept], boxes[kept], [colors[i] for i in kept])
+            kept = [index for index in kept if room[index]]
+            # the surest come first
+            kept = kept[: int((~self._crowded([texts[index] for index in kept], font)).sum())]
+        grounds = [colors[i] for i in kept]
+        letters: list[ColorLike] | None = None
+        if self.text_color is not None:
+            letters = [class_color(labels[i], self.text_color) for i in kept]
+        self.draw_labels([texts[i] for i in kept], boxes[kept], grounds, text_colors=letters)
+
+    def _crowded(self, texts: Sequence[str], font: Any) -> np.ndarray:
+        """(N,) bool: at which of the texts they begin to cover too much of the picture."""
+        sizes = np.asarray([text_size(one, font) for one in texts], np.float32).reshape(-1, 2)
+        return sizes.prod(axis=1).cumsum() > _CROWDED * self.width * self.height
 
     @staticmethod
     def _texts(labels: Sequence[int], scores: Any, classes: Sequence[str] | None) -> list[str]:

@@ -97,13 +97,13 @@ def comparison(
             sample.gt_instances,
             result.found,
             MISSED,
-            f"ground truth: {count}, of which {result.missed} missed",
+            f"ground truth: {count}, of which {result.missed} missed (red)",
         ),
         (
             sample.pred_instances,
             result.right,
             WRONG,
-            f"detected: {len(result.right)}, of which {result.wrong} wrong",
+            f"detected: {len(result.right)}, of which {result.wrong} wrong (orange)",
         ),
     )
     panels = []

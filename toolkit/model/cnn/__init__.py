@@ -23,7 +23,8 @@ from toolkit.model.cnn.layers import (
 )
 from toolkit.model.cnn.merge_cells import BaseMergeCell, ConcatCell, GlobalPoolingCell, SumCell
 from toolkit.model.cnn.non_local import NonLocal2d
-from toolkit.model.cnn.norms import LayerNorm2d, SyncBN, build_norm_layer, infer_abbr
+from toolkit.model.cnn.norms import LayerNorm2d, MMSyncBN, SyncBN, build_norm_layer, infer_abbr
+from toolkit.model.cnn.pooling import GlobalAveragePooling
 from toolkit.model.cnn.scale import Scale
 from toolkit.model.cnn.squeeze import DyReLU, SELayer
 from toolkit.model.cnn.weight_std import ConvAWS2d, ConvWS2d, SAConv2d
@@ -46,9 +47,11 @@ __all__ = [
     "DropBlock",
     "DyReLU",
     "GeneralizedAttention",
+    "GlobalAveragePooling",
     "GlobalPoolingCell",
     "HSigmoid",
     "LayerNorm2d",
+    "MMSyncBN",
     "ModulatedDeformConv2dPack",
     "NonLocal2d",
     "PixelShufflePack",

@@ -11,6 +11,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from toolkit.model.cnn.activations import build_activation_layer
 from toolkit.model.cnn.layers import build_conv_layer, build_padding_layer
 from toolkit.model.cnn.norms import build_norm_layer
+from toolkit.model.conv_bn_eval import can_fold, folded
 from toolkit.registry import MODELS
 from toolkit.utils import BuildError
 from toolkit.utils.dl_utils import is_norm
@@ -42,6 +43,8 @@ class ConvModule(nn.Module):
         padding_mode: 'zeros' or 'circular' as in torch, or the name of a padding layer ('reflect',
             'replicate').
         order: The order of 'conv', 'norm' and 'act'.
+        efficient_conv_bn_eval: Take a batch norm in eval mode that comes right behind the convolution into
+            its weights, as `toolkit.model.turn_on_efficient_conv_bn_eval` does.
 
     Raises:
         BuildError: `order` is not a permutation of the three, or a config is wrong.
@@ -66,6 +69,7 @@ class ConvModule(nn.Module):
         with_spectral_norm: bool = False,
         padding_mode: str = "zeros",
         order: Sequence[str] = _STEPS,
+        efficient_conv_bn_eval: bool = False,
     ) -> None:
         super().__init__()
         if sorted(order) != sorted(_STEPS):
@@ -102,6 +106,8 @@ class ConvModule(nn.Module):
             self.add_module(self.norm_name, norm)
         if act_cfg is not None:
             self.activate = build_activation_layer(act_cfg, inplace=inplace)
+        behind = self.order[self.order.index("conv") + 1 :][:1] == ("norm",)
+        self.efficient_conv_bn_eval = efficient_conv_bn_eval and behind and can_fold(self.conv, self.norm)
         self.init_weights()
 
     @property
@@ -137,12 +143,13 @@ class ConvModule(nn.Module):
             activate: Whether to apply the activation.
             norm: Whether to apply the norm.
         """
+        both = norm and self.efficient_conv_bn_eval and not self.norm.training  # type: ignore[union-attr]
         for step in self.order:
             if step == "conv":
                 if self.with_explicit_padding:
                     x = self.padding_layer(x)
-                x = self.conv(x)
-            elif step == "norm" and norm and self.norm_name is not None:
+                x = folded(self.conv, self.norm, x) if both else self.conv(x)
+            elif step == "norm" and norm and self.norm_name is not None and not both:
                 x = getattr(self, self.norm_name)(x)
             elif step == "act" and activate and self.with_activation:
                 x = self.activate(x)

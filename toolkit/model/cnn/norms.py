@@ -16,7 +16,7 @@ from toolkit.registry import MODELS
 from toolkit.utils import BuildError, did_you_mean
 
 
-@MODELS.register_module(["SyncBN", "MMSyncBN"])
+@MODELS.register_module()
 class SyncBN(nn.SyncBatchNorm):
     """`torch.nn.SyncBatchNorm` that is a plain batch norm where there is nothing to synchronise.
 
@@ -47,6 +47,40 @@ class SyncBN(nn.SyncBatchNorm):
             momentum,
             self.eps,
         )
+
+
+@MODELS.register_module()
+class MMSyncBN(SyncBN):
+    """`SyncBN` by MMCV's name and arguments.
+
+    Args:
+        num_features: Channels of the input.
+        eps: See `torch.nn.BatchNorm2d`, and so for the next three.
+        momentum: See there.
+        affine: See there.
+        track_running_stats: See there.
+        group: The process group that shares statistics; all processes by default.
+        stats_mode: 'default' or 'N'. Here each place of each sample counts the same either way, as MMCV's 'N'
+            has it; MMCV's 'default' differs where processes have batches of different sizes.
+
+    Raises:
+        BuildError: Another `stats_mode`.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        group: Any = None,
+        stats_mode: str = "default",
+    ) -> None:
+        if stats_mode not in ("default", "N"):
+            raise BuildError(f"stats_mode of MMSyncBN must be 'default' or 'N', got {stats_mode!r}")
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, group)
+        self.stats_mode = stats_mode
 
 
 @MODELS.register_module("LN2d")

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import copy
 import json
+import random
 import sys
 
 import numpy as np
@@ -31,6 +32,9 @@ GEOMETRIC = ("Rotate", "ShearX", "ShearY", "TranslateX", "TranslateY")
 MEAN = {"mean": [10, 20, 30], "std": [1, 1, 1], "to_rgb": True}
 TEST_PAD = {**MEAN, "crop_size": None, "ratios": None, "border": None, "test_mode": True}
 ORDERED = [{"type": "RandomFlip", "prob": 0.5}, {"type": "Resize", "scale": (50, 50)}]
+
+PLAIN = {"seg": True, "plain": True}
+PAD = {"type": "mmcv.Pad", "pad_val": {"img": (1, 2, 3), "seg": 9}}
 
 # name: (config, what the sample is made with, seeds)
 CASES = {
@@ -98,6 +102,11 @@ CASES = {
     ),
     "FixScaleResize": ({"type": "FixScaleResize", "scale": (131, 77), "keep_ratio": True}, {}, 1),
     "FixShapeResize": ({"type": "FixShapeResize", "width": 200, "height": 100}, {"masks": "bitmap"}, 1),
+    "FixShapeResize padded": (
+        {"type": "FixShapeResize", "width": 70, "height": 64, "keep_ratio": True, "pad_val": {"img": 7}},
+        {"masks": "bitmap", "seg": True},
+        1,
+    ),
     "ResizeShortestEdge": ({"type": "ResizeShortestEdge", "scale": 64, "max_size": 80}, {}, 1),
     "SegRescale": ({"type": "SegRescale", "scale_factor": 0.25}, {"seg": True}, 1),
     "RandomFlip": (
@@ -151,6 +160,39 @@ CASES = {
         3,
     ),
     "FilterAnnotations": ({"type": "FilterAnnotations", "min_gt_bbox_wh": (20, 10)}, {"masks": "bitmap"}, 2),
+    "RandomFlip of labels": (
+        {
+            "type": "mmcv.RandomFlip",
+            "prob": 1.0,
+            "direction": "diagonal",
+            "swap_seg_labels": [(0, 3), (1, 2)],
+        },
+        PLAIN,
+        1,
+    ),
+    "CenterCrop": ({"type": "mmcv.CenterCrop", "crop_size": (61, 48)}, PLAIN, 2),
+    "CenterCrop unclipped": (
+        {"type": "mmcv.CenterCrop", "crop_size": 47, "clip_object_border": False},
+        PLAIN,
+        1,
+    ),
+    "CenterCrop padded": (
+        {"type": "mmcv.CenterCrop", "crop_size": (151, 61), "auto_pad": True, "pad_cfg": PAD},
+        PLAIN,
+        1,
+    ),
+    "Normalize": ({"type": "mmcv.Normalize", "mean": [10, 20, 30], "std": [2.0, 3, 4]}, PLAIN, 1),
+    "Normalize as it is": (
+        {"type": "mmcv.Normalize", "mean": [10, 20, 30], "std": [2.0, 3, 4], "to_rgb": False},
+        PLAIN,
+        1,
+    ),
+    "RandomGrayscale": (
+        {"type": "mmcv.RandomGrayscale", "prob": 0.5, "keep_channels": True, "channel_weights": (1, 2, 4)},
+        PLAIN,
+        4,
+    ),
+    "RandomGrayscale flat": ({"type": "mmcv.RandomGrayscale", "prob": 1.0, "color_format": "hsv"}, PLAIN, 1),
     "RandomOrder": ({"type": "RandomOrder", "transforms": ORDERED}, {}, 3),
 }
 # One transform over a row of samples: what comes before decides what comes later.
@@ -169,9 +211,21 @@ CACHED_SAMPLES = 9
 
 
 def make_sample(
-    seed, kinds, height=90, width=120, objects=4, masks=None, seg=False, others=0, as_float=False
+    seed,
+    kinds,
+    height=90,
+    width=120,
+    objects=4,
+    masks=None,
+    seg=False,
+    others=0,
+    as_float=False,
+    plain=False,
 ) -> dict:
-    """A sample of blocks of colours; `kinds` has the classes Boxes, BitmapMasks and PolygonMasks."""
+    """A sample of blocks of colours; `kinds` has the classes Boxes, BitmapMasks and PolygonMasks.
+
+    MMCV's own transforms take boxes as `plain` arrays.
+    """
     rng = np.random.RandomState(seed)
     blocks = rng.randint(0, 256, (height // 6 + 1, width // 6 + 1, 3))
     image = np.kron(blocks, np.ones((6, 6, 1)))[:height, :width] * 0.9 + np.arange(width)[:, None] * 0.2
@@ -182,7 +236,7 @@ def make_sample(
         "img": image.astype(np.float32 if as_float else np.uint8),
         "img_shape": (height, width),
         "ori_shape": (height, width),
-        "gt_bboxes": kinds["Boxes"](boxes),
+        "gt_bboxes": boxes if plain else kinds["Boxes"](boxes),
         "gt_bboxes_labels": np.arange(objects),
         "gt_ignore_flags": np.zeros(objects, bool),
     }
@@ -237,6 +291,7 @@ def run_cases(build, kinds) -> dict:
             transform = build(copy.deepcopy(config))
             sample = make_sample(seed, kinds, **made_with)
             np.random.seed(seed)
+            random.seed(seed)
             figures[name].append(digest(transform(sample)))
     for name, config in CACHED.items():
         transform = build(config)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -41,6 +41,15 @@ class BaseDetector(BaseModel):
         """Whether there is a box head, its own or its RoI head's."""
         roi_head = getattr(self, "roi_head", None)
         return getattr(self, "bbox_head", None) is not None or bool(getattr(roi_head, "with_bbox", False))
+
+    def upgrade_weights(self, weights: Mapping[str, Tensor], meta: Mapping[str, Any]) -> Mapping[str, Tensor]:
+        """The weights of a checkpoint as this version has them, where more than their names changed.
+
+        Args:
+            weights: By key.
+            meta: What the checkpoint says of itself, such as `mmdet_version`.
+        """
+        return weights
 
     def forward(
         self, inputs: Tensor, data_samples: Sequence[DetDataSample] | None = None, mode: str = "tensor"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
 
+from toolkit.detection.models.dense_heads import SSDHead
 from toolkit.detection.models.detectors.base import BaseDetector, Cfg, class_agnostic, renamed_keys
+from toolkit.detection.models.detectors.first_version import is_first_version, ssd_of_1x
 from toolkit.detection.models.utils import with_settings
 from toolkit.detection.registry import MODELS
 from toolkit.detection.structures import DetDataSample
@@ -53,6 +55,12 @@ class SingleStageDetector(BaseDetector):
         if upgrade is not None:
             upgrade(state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def upgrade_weights(self, weights: Mapping[str, Tensor], meta: Mapping[str, Any]) -> Mapping[str, Tensor]:
+        """See `BaseDetector`."""
+        if is_first_version(meta) and isinstance(self.bbox_head, SSDHead):
+            return ssd_of_1x(weights, self.bbox_head.cls_out_channels)
+        return weights
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: Sequence[DetDataSample]) -> dict[str, Any]:
         """See `BaseDetector`."""

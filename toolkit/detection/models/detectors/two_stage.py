@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
 
 from toolkit.detection.models.detectors.base import BaseDetector, Cfg, class_agnostic, renamed_keys
+from toolkit.detection.models.detectors.first_version import two_stage_of_1x
 from toolkit.detection.models.utils import with_settings
 from toolkit.detection.registry import MODELS
 from toolkit.detection.structures import DetDataSample
@@ -62,6 +63,10 @@ class TwoStageDetector(BaseDetector):
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         renamed_keys(state_dict, prefix, "bbox_head", "rpn_head")
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def upgrade_weights(self, weights: Mapping[str, Tensor], meta: Mapping[str, Any]) -> Mapping[str, Tensor]:
+        """See `BaseDetector`."""
+        return two_stage_of_1x(weights, meta)
 
     @property
     def with_rpn(self) -> bool:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from toolkit.detection.models.task_modules.assigners.base import AssignResult, BaseAssigner
+from toolkit.detection.models.task_modules.assigners.repeated_boxes import told_apart
 from toolkit.detection.models.task_modules.builder import build_iou_calculator
 from toolkit.detection.models.utils import get_box_tensor
 from toolkit.detection.registry import TASK_UTILS
@@ -44,6 +45,8 @@ class MaxIoUAssigner(BaseAssigner):
         gpu_assign_thr: Accepted for configs of MMDetection, where it sends large problems to the CPU; not
             needed here.
         iou_calculator: Config of what computes the overlaps.
+        perm_repeat_gt_cfg: `iou_thr` and `perm_range` of `told_apart`, for data in which one box is annotated
+            with several classes; None for others.
 
     Raises:
         BuildError: `neg_iou_thr` is neither a number nor two.
@@ -60,6 +63,7 @@ class MaxIoUAssigner(BaseAssigner):
         match_low_quality: bool = True,
         gpu_assign_thr: float = -1,
         iou_calculator: Mapping[str, Any] = {"type": "BboxOverlaps2D"},
+        perm_repeat_gt_cfg: Mapping[str, float] | None = None,
     ) -> None:
         self.pos_iou_thr = pos_iou_thr
         self.neg_iou_thr = neg_iou_thr
@@ -76,6 +80,7 @@ class MaxIoUAssigner(BaseAssigner):
         self.match_low_quality = match_low_quality
         self.gpu_assign_thr = gpu_assign_thr
         self.iou_calculator = build_iou_calculator(iou_calculator)
+        self.perm_repeat_gt_cfg = perm_repeat_gt_cfg
 
     def assign(
         self,
@@ -102,6 +107,8 @@ class MaxIoUAssigner(BaseAssigner):
                 max_overlaps=priors.new_zeros(num_priors),
                 labels=priors.new_full((num_priors,), -1, dtype=torch.long),
             )
+        if self.perm_repeat_gt_cfg is not None:
+            boxes = told_apart(boxes, **self.perm_repeat_gt_cfg)
         ignored = self._ignored(priors, gt_instances_ignore)
         best, owner, low_quality = self._scan(priors, boxes, ignored)
 
