@@ -52,6 +52,11 @@ def test_named_optimizers() -> None:
     assert steps == ["a", "c", "b"]
 
 
+def test_validation_before_any_training(make_runner: Make, scores: Any) -> None:
+    scheduler = {"type": "MultiStepLR", "milestones": [2], "gamma": 0.5}
+    assert make_runner(scores(0.5), param_scheduler=scheduler).val() == {"acc": 0.5}
+
+
 def test_no_schedulers() -> None:
     runner = SimpleNamespace(param_schedulers=None)
     hook = ParamSchedulerHook()

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from toolkit.logging import MMLogger
-from toolkit.model import BaseModule
+from toolkit.model import BaseModule, update_init_info
 from toolkit.model import Sequential as ToolkitSequential
 
 
@@ -97,3 +97,25 @@ def test_a_failing_initialisation_leaves_no_record_behind(caplog: pytest.LogCapt
     with caplog.at_level(logging.INFO, logger="toolkit"):
         ToolkitSequential(nn.Linear(1, 1)).init_weights()
     assert any("0.weight - (1, 1)" in each.getMessage() for each in caplog.records)
+
+
+def test_a_module_says_what_it_does_itself(caplog: pytest.LogCaptureFixture) -> None:
+    class Own(BaseModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(1, 1)
+
+        def init_weights(self) -> None:
+            nn.init.constant_(self.fc.weight, 5)
+            update_init_info(self, "by hand")
+
+    class Whole(BaseModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.own = Own()
+
+    with caplog.at_level(logging.INFO, logger="toolkit"):
+        Whole().init_weights()
+    assert "own.fc.weight - (1, 1): by hand" in caplog.text
+    assert "own.fc.bias - (1,): as the layer's own constructor made it" in caplog.text
+    update_init_info(Own(), "outside of an initialisation nothing is noted")

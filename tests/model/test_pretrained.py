@@ -103,7 +103,10 @@ def test_offline_says_what_to_do(hub: Path) -> None:
         ("torchvision://resnet50", "resnet50-0676ba61.pth"),
         ("torchvision://resnet50.IMAGENET1K_V2", "resnet50-11ad3fa6.pth"),
         ("torchvision://resnet18", "resnet18-f37072fd.pth"),
+        ("torchvision://resnet50.imagenet1k_v2", "resnet50-11ad3fa6.pth"),
+        ("torchvision://shufflenetv2_x0.5", "shufflenetv2_x0.5-f707e7126e.pth"),
         ("open-mmlab://detectron2/resnet50_caffe", "resnet50_msra-5891d200.pth"),
+        ("open-mmlab://resnet50_caffe_bgr", "resnet50_msra-5891d200.pth"),
     ],
 )
 def test_a_name_means_a_file(hub: Path, name: str, file: str) -> None:
@@ -111,6 +114,34 @@ def test_a_name_means_a_file(hub: Path, name: str, file: str) -> None:
     torch.save(source.state_dict(), hub / file)
     PretrainedInit(name)(target)
     assert torch.equal(target[0].weight, source[0].weight)
+
+
+def test_a_classifier_of_mmclassification_gives_its_backbone(hub: Path) -> None:
+    source, target = make(), make()
+    state = {f"backbone.{key}": value for key, value in source.state_dict().items()}
+    torch.save(
+        {"state_dict": {**state, "head.fc.bias": torch.ones(3)}},
+        hub / "resnet18_8xb32_in1k_20210831-fbbb1da6.pth",
+    )
+    PretrainedInit("mmcls://resnet18")(target)
+    assert torch.equal(target[0].weight, source[0].weight)
+    with pytest.raises(CheckpointError, match="did you mean 'resnet18'"):
+        PretrainedInit("mmcls://resnet_18")(make())
+
+
+def test_tables_of_names() -> None:
+    from toolkit.runner import (
+        get_deprecated_model_names,
+        get_external_models,
+        get_mmcls_models,
+        get_torchvision_models,
+    )
+
+    external = get_external_models()
+    assert set(get_deprecated_model_names().values()) <= set(external)
+    for table in (external, get_mmcls_models(), get_torchvision_models()):
+        assert all(url.startswith("https://") and url.endswith((".pth", ".pt")) for url in table.values())
+    assert get_torchvision_models()["resnet50.default"] == get_torchvision_models()["resnet50.imagenet1k_v2"]
 
 
 def test_in_an_init_cfg(tmp_path: Path) -> None:

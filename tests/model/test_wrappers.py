@@ -14,7 +14,7 @@ from torch import nn
 
 from toolkit.model import BaseModel, MMDistributedDataParallel, is_model_wrapper
 from toolkit.optim import OptimWrapper
-from toolkit.registry import MODEL_WRAPPERS
+from toolkit.registry import MODEL_WRAPPERS, Registry
 
 
 class Toy(BaseModel):
@@ -80,7 +80,7 @@ def _train(rank: int, folder: str) -> None:
 
 
 def test_two_processes_accumulate_like_one_with_all_the_data(tmp_path: Path) -> None:
-    torch.multiprocessing.start_processes(_train, (str(tmp_path),), nprocs=2, start_method="fork")
+    torch.multiprocessing.start_processes(_train, (str(tmp_path),), nprocs=2, start_method="spawn")
     first, second = (torch.load(tmp_path / f"{rank}.pth", weights_only=True) for rank in range(2))
     assert torch.equal(first["weight"], second["weight"])
     model = Toy()
@@ -110,3 +110,16 @@ def test_what_a_wrapper_is() -> None:
         assert is_model_wrapper(Mine())
     finally:
         del MODEL_WRAPPERS.module_dict["MineForTest"]
+
+
+def test_wrappers_of_a_registry_of_ones_own() -> None:
+    mine = Registry("model_wrapper")
+
+    @mine.register_module()
+    class Mine(nn.Module):
+        pass
+
+    assert is_model_wrapper(Mine(), mine)
+    assert not is_model_wrapper(Mine())
+    assert not is_model_wrapper(nn.DataParallel(nn.Linear(1, 1)), registry=mine)
+    assert is_model_wrapper(nn.DataParallel(nn.Linear(1, 1)))

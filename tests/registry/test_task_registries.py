@@ -21,7 +21,7 @@ NAMES = {
     "MODELS", "DATASETS", "TRANSFORMS", "METRICS", "HOOKS", "LOOPS", "RUNNERS", "OPTIMIZERS",
     "OPTIM_WRAPPERS", "OPTIM_WRAPPER_CONSTRUCTORS", "PARAM_SCHEDULERS", "DATA_SAMPLERS", "EVALUATOR",
     "VISUALIZERS", "VISBACKENDS", "MODEL_WRAPPERS", "WEIGHT_INITIALIZERS", "TASK_UTILS",
-    "LOG_PROCESSORS", "INFERENCERS", "FUNCTIONS",
+    "LOG_PROCESSORS", "INFERENCERS", "FUNCTIONS", "STRATEGIES", "RUNNER_CONSTRUCTORS",
 }  # fmt: skip
 
 
@@ -64,3 +64,13 @@ def test_what_is_registered_is_of_the_registrys_kind(module):
         kinds = tuple(load_string(one) for one in bases)
         for name, value in registry.module_dict.items():
             assert not isinstance(value, type) or issubclass(value, kinds), (registry.name, name)
+
+
+@pytest.mark.parametrize("task", ["detection", "classification"])
+def test_names_of_mmcv_are_those_of_the_task_where_it_has_its_own(task):
+    with root.DefaultScope.overwrite_default_scope(task):
+        for name in ("RandomFlip", "Resize", "LoadImageFromFile", "CenterCrop"):
+            found = root.TRANSFORMS.get(f"mmcv.{name}")
+            assert found is root.TRANSFORMS.get(name)
+            assert found is root.TRANSFORMS.get(f"mmcv.transforms.{name}")
+    assert root.TRANSFORMS.get("toolkit.RandomFlip") is None

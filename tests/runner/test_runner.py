@@ -31,6 +31,22 @@ def log_of(runner: Runner) -> str:
     return next(Path(runner.log_dir).glob("*.log")).read_text()
 
 
+def test_the_environment_is_set_up_by_a_method(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    setup_env = Runner.setup_env
+
+    def noted(self: Runner, env_cfg: Any) -> None:
+        seen.append(dict(env_cfg))
+        setup_env(self, env_cfg)
+
+    monkeypatch.setattr(Runner, "setup_env", noted)
+    env_cfg = {"mp_cfg": {"mp_start_method": "fork"}}
+    runner = make(env_cfg=env_cfg)
+    assert seen == [env_cfg]
+    assert runner.build_message_hub() is runner.message_hub
+    assert runner.build_message_hub({"name": "of the test"}).instance_name == "of the test"
+
+
 class TestArguments:
     @pytest.mark.parametrize(
         ("changes", "message"),

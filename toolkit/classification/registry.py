@@ -26,6 +26,8 @@ VISBACKENDS = Registry("visualizer backend", parent=root.VISBACKENDS, scope=_SCO
 HOOKS = Registry("hook", parent=root.HOOKS, scope=_SCOPE, locations=_DRAWING)
 LOOPS = Registry("loop", parent=root.LOOPS, scope=_SCOPE)
 RUNNERS = Registry("runner", parent=root.RUNNERS, scope=_SCOPE)
+RUNNER_CONSTRUCTORS = Registry("runner constructor", parent=root.RUNNER_CONSTRUCTORS, scope=_SCOPE)
+STRATEGIES = Registry("strategy", parent=root.STRATEGIES, scope=_SCOPE)
 LOG_PROCESSORS = Registry("log processor", parent=root.LOG_PROCESSORS, scope=_SCOPE)
 FUNCTIONS = Registry("function", parent=root.FUNCTIONS, scope=_SCOPE, locations=_DATASETS)
 MODEL_WRAPPERS = Registry("model wrapper", parent=root.MODEL_WRAPPERS, scope=_SCOPE)

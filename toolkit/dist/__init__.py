@@ -22,6 +22,7 @@ from toolkit.dist.objects import (
     collect_results_gpu,
     gather_object,
 )
+from toolkit.dist.sharding import gathered, is_sharded, shard_like, whole
 from toolkit.dist.world import (
     barrier,
     get_backend,
@@ -54,6 +55,7 @@ __all__ = [
     "collect_results_gpu",
     "gather",
     "gather_object",
+    "gathered",
     "get_backend",
     "get_comm_device",
     "get_data_device",
@@ -69,7 +71,10 @@ __all__ = [
     "init_local_group",
     "is_distributed",
     "is_main_process",
+    "is_sharded",
     "leave_dist",
     "master_only",
+    "shard_like",
     "sync_random_seed",
+    "whole",
 ]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,11 @@ from toolkit.fileio.checkpoint import file_digest
 from toolkit.utils import CheckpointError, did_you_mean
 
 
-def remove_checkpoint(path: str | os.PathLike[str], backend_args: dict[str, Any] | None = None) -> None:
-    """Removes a checkpoint and what lies beside it under its name (its checksum); no error if it is gone."""
+def remove_checkpoint(path: str | os.PathLike[str], backend_args: Mapping[str, Any] | None = None) -> None:
+    """Removes a checkpoint and what lies beside it under its name: its checksum, and a strategy's folder.
+
+    No error if it is gone.
+    """
     if is_url(path):
         import fsspec
 
@@ -26,7 +30,10 @@ def remove_checkpoint(path: str | os.PathLike[str], backend_args: dict[str, Any]
         return
     file = Path(path)
     for found in [*file.parent.glob(f"{file.name}.*"), file]:
-        found.unlink(missing_ok=True)
+        if found.is_dir():
+            shutil.rmtree(found)
+        else:
+            found.unlink(missing_ok=True)
 
 
 def publish(path: str, keys: Sequence[str]) -> str:

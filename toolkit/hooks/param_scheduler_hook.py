@@ -56,8 +56,11 @@ class ParamSchedulerHook(Hook):
 
 
 def _all(schedulers: Any) -> list[Any]:
-    """The schedulers of a list, or of a dict of lists (one a named optimizer), or None."""
-    if schedulers is None:
+    """The schedulers of a list, or of a dict of lists (one a named optimizer), or None.
+
+    Where nothing is trained they are still a config, and none.
+    """
+    if schedulers is None or "type" in schedulers:
         return []
     if isinstance(schedulers, dict):
         return [each for group in schedulers.values() for each in group]

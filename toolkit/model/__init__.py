@@ -12,6 +12,8 @@ from toolkit.model.checkpointing import turn_on_activation_checkpointing
 from toolkit.model.conv_bn_eval import turn_on_efficient_conv_bn_eval
 from toolkit.model.data_preprocessor import BaseDataPreprocessor, ImgDataPreprocessor
 from toolkit.model.freezing import freeze, trainable_table
+from toolkit.model.fsdp import MMFullyShardedDataParallel
+from toolkit.model.init_record import update_init_info
 from toolkit.model.initializers import (
     BaseInit,
     BilinearInit,
@@ -25,6 +27,7 @@ from toolkit.model.initializers import (
     XavierInit,
     initialize,
 )
+from toolkit.model.separate import MMSeparateDistributedDataParallel
 from toolkit.model.test_time_aug import BaseTTAModel
 from toolkit.model.utils import (
     convert_sync_batchnorm,
@@ -44,7 +47,7 @@ from toolkit.model.weight_init import (
     uniform_init,
     xavier_init,
 )
-from toolkit.model.wrappers import MMDistributedDataParallel, is_model_wrapper
+from toolkit.model.wrappers import MMDistributedDataParallel, is_model_wrapper, own_class
 
 __all__ = [
     "BaseAveragedModel",
@@ -60,6 +63,8 @@ __all__ = [
     "ImgDataPreprocessor",
     "KaimingInit",
     "MMDistributedDataParallel",
+    "MMFullyShardedDataParallel",
+    "MMSeparateDistributedDataParallel",
     "ModuleDict",
     "ModuleList",
     "MomentumAnnealingEMA",
@@ -82,6 +87,7 @@ __all__ = [
     "kaiming_init",
     "merge_dict",
     "normal_init",
+    "own_class",
     "revert_sync_batchnorm",
     "stack_batch",
     "trainable_table",
@@ -89,5 +95,6 @@ __all__ = [
     "turn_on_activation_checkpointing",
     "turn_on_efficient_conv_bn_eval",
     "uniform_init",
+    "update_init_info",
     "xavier_init",
 ]

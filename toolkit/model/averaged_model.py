@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from toolkit.dist import is_sharded
 from toolkit.registry import MODELS
 from toolkit.utils import ConfigError
 
@@ -42,6 +43,11 @@ class BaseAveragedModel(nn.Module):
         super().__init__()
         if interval < 1:
             raise ConfigError(f"interval of {type(self).__name__} must be at least 1, got {interval}")
+        if any(map(is_sharded, model.parameters())):
+            raise ConfigError(
+                f"{type(self).__name__} keeps a whole copy of the weights: there is no average of a sharded "
+                "model. Leave out EMAHook, or train with MMDistributedDataParallel"
+            )
         self.module = deepcopy(model).requires_grad_(False)
         if device is not None:
             self.module = self.module.to(device)

@@ -65,6 +65,21 @@ def recording(model: nn.Module) -> Iterator[InitRecord]:
         logger.info(record.text(model), extra={"file_only": True})
 
 
+def update_init_info(module: nn.Module, init_info: str) -> None:
+    """Say what has just changed parameters of a module, in an `init_weights` that changes them itself.
+
+    It stands in the log then, in place of the name of the module's `init_weights`. Outside of an
+    initialisation there is nothing to note.
+
+    Args:
+        module: The module.
+        init_info: What was done to those of its parameters that have changed.
+    """
+    record = _active.get()
+    if record is not None:
+        record.note(module, init_info)
+
+
 def _mark(param: Tensor) -> tuple[int, int, float]:
     """Changes when a parameter does: in place, by another tensor, or past autograd through `.data`."""
     value = 0.0 if param.is_meta or not param.numel() else float(param.detach().double().sum())

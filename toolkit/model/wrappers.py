@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from torch import Tensor, nn
@@ -9,24 +10,36 @@ from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from toolkit.model.steps import take_step
 from toolkit.model.utils import detect_anomalous_params
-from toolkit.registry import MODEL_WRAPPERS
+from toolkit.registry import MODEL_WRAPPERS, Registry
+
+# What torch 2.14 calls `broadcast_buffers`, of which it warns.
+_SAYS_FORWARD_SYNC = "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters
 
 MODEL_WRAPPERS.register_module(module=DistributedDataParallel)
 MODEL_WRAPPERS.register_module(module=DataParallel)
 
 
-def is_model_wrapper(model: nn.Module) -> bool:
-    """Whether `model` wraps another one in its attribute `module`, as `DistributedDataParallel` does."""
-    return isinstance(model, (DataParallel, DistributedDataParallel)) or _is_registered(
-        type(model), MODEL_WRAPPERS
-    )
+def is_model_wrapper(model: nn.Module, registry: Registry = MODEL_WRAPPERS) -> bool:
+    """Whether `model` wraps another one in its attribute `module`, as `DistributedDataParallel` does.
+
+    Args:
+        model: A model.
+        registry: The wrappers, with those of its children.
+    """
+    return _is_registered(type(model), registry)
 
 
-def _is_registered(cls: type, registry: Any) -> bool:
+def _is_registered(cls: type, registry: Registry) -> bool:
     wrappers = tuple(kind for kind in registry.module_dict.values() if isinstance(kind, type))
     return issubclass(cls, wrappers) or any(
         _is_registered(cls, child) for child in registry.children.values()
     )
+
+
+def own_class(module: nn.Module) -> type[nn.Module]:
+    """The class of a module as its author named it: sharding puts one of its own before it."""
+    first, *others = type(module).__mro__
+    return others[1] if others[0].__name__ == "FSDPModule" else first
 
 
 @MODEL_WRAPPERS.register_module()
@@ -43,6 +56,8 @@ class MMDistributedDataParallel(DistributedDataParallel):
     """
 
     def __init__(self, module: nn.Module, detect_anomalous_params: bool = False, **kwargs: Any) -> None:
+        if _SAYS_FORWARD_SYNC and kwargs.get("broadcast_buffers") is not None:
+            kwargs.setdefault("forward_sync_buffers", kwargs.pop("broadcast_buffers"))
         super().__init__(module=module, **kwargs)
         self.detect_anomalous_params = detect_anomalous_params
 

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from toolkit.optim.sharded import ShardedScaler, holds_sharded
 from toolkit.optim.wrapper import OptimWrapper
 from toolkit.registry import OPTIM_WRAPPERS
 from toolkit.utils import ConfigError, did_you_mean
 
-_DTYPES: dict[str, torch.dtype] = {
-    name: getattr(torch, name) for name in ("float16", "bfloat16", "float32", "float64")
-}
+_NAMES = ("float16", "bfloat16", "float32", "float64")
+_DTYPES: dict[str, torch.dtype] = {name: getattr(torch, name) for name in _NAMES}
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -31,12 +31,16 @@ class AmpOptimWrapper(OptimWrapper):
             of `torch.amp.GradScaler`. Without meaning for other dtypes than float16.
         dtype: 'float16', 'bfloat16' or a `torch.dtype`. By default autocast's own: float16 on a GPU, bfloat16
             on a CPU.
-        use_fsdp: Scale with a scaler that works on sharded gradients.
+        use_fsdp: Scale with the scaler of PyTorch's `FullyShardedDataParallel` (FSDP1). Models in a
+            `MMFullyShardedDataParallel` need not be told of.
         **kwargs: Arguments of `OptimWrapper`.
 
     Raises:
         ConfigError: `dtype` or `loss_scale` is none of these.
     """
+
+    valid_dtypes = _NAMES
+    """What `dtype` may be called."""
 
     def __init__(
         self,
@@ -62,7 +66,8 @@ class AmpOptimWrapper(OptimWrapper):
                 f"loss_scale must be 'dynamic', a number or a dict of GradScaler's arguments, got "
                 f"{loss_scale!r}"
             )
-        self.loss_scaler = _scaler(device, use_fsdp, {"enabled": scaled, **scaler_args})
+        sharded = holds_sharded(self.optimizer.param_groups)
+        self.loss_scaler = _scaler(device, sharded, use_fsdp, {"enabled": scaled, **scaler_args})
 
     def _device_type(self) -> str:
         return str(self.optimizer.param_groups[0]["params"][0].device.type)
@@ -110,7 +115,9 @@ def _dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
     return _DTYPES[dtype]
 
 
-def _scaler(device: str, use_fsdp: bool, args: dict[str, Any]) -> Any:
+def _scaler(device: str, sharded: bool, use_fsdp: bool, args: dict[str, Any]) -> Any:
+    if sharded:
+        return ShardedScaler(device, **args)
     if use_fsdp:
         from torch.distributed.fsdp.sharded_grad_scaler import ShardedGradScaler
 

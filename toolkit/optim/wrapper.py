@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 
 from toolkit.optim.finite import FiniteCheck
 from toolkit.optim.regroup import is_ungrouped, regrouped
+from toolkit.optim.sharded import clip_grad_norm, clip_grad_value, holds_sharded, resharded
 from toolkit.registry import OPTIM_WRAPPERS
 from toolkit.utils import ConfigError, did_you_mean
 from toolkit.utils.dl_utils import has_batch_norm
@@ -24,6 +25,10 @@ _NO_CONTEXT: AbstractContextManager[None] = nullcontext()
 _CLIP_FUNCTIONS: dict[str, Callable[..., Tensor | None]] = {
     "norm": torch.nn.utils.clip_grad_norm_,
     "value": torch.nn.utils.clip_grad_value_,
+}
+_SHARDED_CLIP_FUNCTIONS: dict[str, Callable[..., Tensor | None]] = {
+    "norm": clip_grad_norm,
+    "value": clip_grad_value,
 }
 
 
@@ -47,6 +52,18 @@ class BaseOptimWrapper:
     def update_params(self, loss: Tensor) -> None:
         """Take an optimisation step on a loss."""
         raise NotImplementedError(f"{type(self).__name__} must implement update_params")
+
+    def backward(self, loss: Tensor, **kwargs: Any) -> None:
+        """Compute gradients of a loss."""
+        raise NotImplementedError(f"{type(self).__name__} must implement backward")
+
+    def zero_grad(self, **kwargs: Any) -> None:
+        """Clear the gradients."""
+        raise NotImplementedError(f"{type(self).__name__} must implement zero_grad")
+
+    def step(self, **kwargs: Any) -> None:
+        """Change the parameters by their gradients."""
+        raise NotImplementedError(f"{type(self).__name__} must implement step")
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:
@@ -82,7 +99,7 @@ class BaseOptimWrapper:
         order = self.parameter_order
         if order is not None and is_ungrouped(known, self.optimizer.param_groups):
             known, self.group_sources = regrouped(known, self.optimizer.param_groups, order)
-        self.optimizer.load_state_dict(known)
+        self.optimizer.load_state_dict(resharded(known, self.optimizer.param_groups))
 
 
 def _momentum(group: Mapping[str, Any]) -> float:
@@ -123,7 +140,7 @@ class OptimWrapper(BaseOptimWrapper):
                 f"accumulative_counts must be an integer of at least 1, got {accumulative_counts!r}"
             )
         self._accumulative_counts = accumulative_counts
-        self._clip, self.clip_grad_kwargs = _clipping(clip_grad)
+        self._clip, self.clip_grad_kwargs = _clipping(clip_grad, holds_sharded(optimizer.param_groups))
         self._finite = FiniteCheck() if check_finite else None
         self.log_vars: dict[str, Tensor] = {}
         self._inner_count = 0
@@ -240,9 +257,9 @@ class OptimWrapper(BaseOptimWrapper):
 
 
 def _clipping(
-    clip_grad: Mapping[str, Any] | None,
+    clip_grad: Mapping[str, Any] | None, sharded: bool
 ) -> tuple[Callable[..., Tensor | None] | None, dict[str, Any]]:
-    """The function and arguments that a `clip_grad` config means."""
+    """The function and arguments that a `clip_grad` config means, for plain parameters or sharded ones."""
     if clip_grad is None:
         return None, {}
     if not isinstance(clip_grad, Mapping):
@@ -259,4 +276,4 @@ def _clipping(
     needed = "max_norm" if kind == "norm" else "clip_value"
     if needed not in kwargs:
         raise ConfigError(f"clip_grad of type {kind!r} needs {needed!r}; got {dict(clip_grad)!r}")
-    return _CLIP_FUNCTIONS[kind], kwargs
+    return (_SHARDED_CLIP_FUNCTIONS if sharded else _CLIP_FUNCTIONS)[kind], kwargs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from toolkit.registry.allowed import load_string
@@ -169,13 +170,29 @@ def build_model_from_cfg(
     return build_from_cfg(cfg, registry, default_args)
 
 
-def build_runner_from_cfg(cfg: Mapping[str, Any], registry: Registry) -> Any:
-    """Build a Runner from a whole config; ``runner_type`` names the class, `Runner` by default."""
-    kind = cfg.get("runner_type", "Runner")
-    scope = cfg.get("_scope_")
-    with registry.switch_scope_and_registry(scope) as current:
-        runner: Any = resolve_type(kind, current, place_of(cfg, "runner_type"))
-        return runner.from_cfg(cfg)
+def build_runner_from_cfg(
+    cfg: Mapping[str, Any], registry: Registry, default_args: Mapping[str, Any] | None = None
+) -> Any:
+    """Build a Runner from a whole config.
+
+    Args:
+        cfg: ``runner_type`` names the class, `Runner` by default, whose ``from_cfg`` is called. Or
+            ``constructor`` names a class under RUNNER_CONSTRUCTORS, which is made of ``runner_cfg`` (without
+            that key) and ``default_args`` and then called, and makes the runner.
+        registry: Where the class is looked up.
+        default_args: Further arguments of ``from_cfg``.
+    """
+    with registry.switch_scope_and_registry(cfg.get("_scope_")) as current:
+        if cfg.get("constructor") is None:
+            runner: Any = resolve_type(
+                cfg.get("runner_type", "Runner"), current, place_of(cfg, "runner_type")
+            )
+            return runner.from_cfg(cfg, **(default_args or {}))
+        constructors: Registry = load_string("toolkit.registry.root:RUNNER_CONSTRUCTORS")
+        kind: Any = resolve_type(cfg["constructor"], constructors, place_of(cfg, "constructor"))
+        rest: Any = copy(cfg)
+        del rest["constructor"]
+        return kind(rest, default_args)()
 
 
 def build_scheduler_from_cfg(

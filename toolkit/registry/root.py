@@ -10,9 +10,17 @@ from toolkit.registry.scope import ROOT_SCOPE
 _MODULE = "torch.nn:Module"
 _DATASET = "torch.utils.data:Dataset"
 _OPTIM = ("toolkit.optim",)
+_STRATEGIES = ("toolkit.runner.strategy",)
 
 RUNNERS = Registry(
     "runner", build_func=build_runner_from_cfg, scope=ROOT_SCOPE, locations=("toolkit.runner",)
+)
+RUNNER_CONSTRUCTORS = Registry("runner constructor", scope=ROOT_SCOPE, locations=("toolkit.runner",))
+STRATEGIES = Registry(
+    "strategy",
+    scope=ROOT_SCOPE,
+    locations=_STRATEGIES,
+    base="toolkit.runner.strategy:BaseStrategy",
 )
 LOOPS = Registry("loop", scope=ROOT_SCOPE, locations=("toolkit.runner",), base="toolkit.runner:BaseLoop")
 HOOKS = Registry("hook", scope=ROOT_SCOPE, locations=("toolkit.hooks",), base="toolkit.hooks:Hook")
@@ -28,7 +36,9 @@ TRANSFORMS = Registry(
     locations=("toolkit.transforms",),
     resolvers=("toolkit.transforms.torchvision_v2:resolve",),
 )
-FUNCTIONS = Registry("function", scope=ROOT_SCOPE, locations=("toolkit.dataset",), base=FUNCTION_KIND)
+FUNCTIONS = Registry(
+    "function", scope=ROOT_SCOPE, locations=("toolkit.dataset", "toolkit.model"), base=FUNCTION_KIND
+)
 
 MODELS = Registry(
     "model",
@@ -43,7 +53,9 @@ MODELS = Registry(
     base=_MODULE,
     resolvers=("toolkit.registry.fallback:torch_layer",),
 )
-MODEL_WRAPPERS = Registry("model wrapper", scope=ROOT_SCOPE, locations=("toolkit.model",), base=_MODULE)
+MODEL_WRAPPERS = Registry(
+    "model wrapper", scope=ROOT_SCOPE, locations=("toolkit.model", *_STRATEGIES), base=_MODULE
+)
 WEIGHT_INITIALIZERS = Registry("weight initializer", scope=ROOT_SCOPE, locations=("toolkit.model",))
 
 OPTIMIZERS = Registry(
@@ -51,9 +63,12 @@ OPTIMIZERS = Registry(
     scope=ROOT_SCOPE,
     locations=_OPTIM,
     base="torch.optim:Optimizer",
-    resolvers=("toolkit.registry.fallback:torch_optimizer",),
+    resolvers=(
+        "toolkit.registry.fallback:torch_optimizer",
+        "toolkit.registry.fallback:deepspeed_optimizer",
+    ),
 )
-OPTIM_WRAPPERS = Registry("optimizer wrapper", scope=ROOT_SCOPE, locations=_OPTIM)
+OPTIM_WRAPPERS = Registry("optimizer wrapper", scope=ROOT_SCOPE, locations=(*_OPTIM, *_STRATEGIES))
 OPTIM_WRAPPER_CONSTRUCTORS = Registry("optimizer wrapper constructor", scope=ROOT_SCOPE, locations=_OPTIM)
 PARAM_SCHEDULERS = Registry(
     "parameter scheduler", build_func=build_scheduler_from_cfg, scope=ROOT_SCOPE, locations=_OPTIM

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import ClassVar
 
 ROOT_SCOPE = "toolkit"
 
@@ -40,11 +41,18 @@ class DefaultScope:
         scope_name: The scope, ours (``detection``) or an alias (``mmdet``).
     """
 
+    _instances: ClassVar[dict[str, DefaultScope]] = {}
+
     def __init__(self, name: str, scope_name: str) -> None:
         if not isinstance(scope_name, str):
             raise TypeError(f"scope_name must be a str, got {scope_name!r}")
-        self.instance_name = name
+        self._instance_name = name
         self._scope_name = scope_name
+
+    @property
+    def instance_name(self) -> str:
+        """The name of this setting."""
+        return self._instance_name
 
     @property
     def scope_name(self) -> str:
@@ -53,15 +61,21 @@ class DefaultScope:
 
     @classmethod
     def get_instance(cls, name: str, scope_name: str | None = None) -> DefaultScope:
-        """Make a scope the current one; without `scope_name`, the current one is returned."""
+        """Make a scope the current one; without `scope_name`, the one called `name`, or the current one."""
         if scope_name is None:
-            current = _CURRENT.get()
-            if current is None:
+            found = cls._instances.get(name) or _CURRENT.get()
+            if found is None:
                 raise ValueError(f"no default scope is set yet: give scope_name for {name!r}")
-            return current
+            return found
         instance = cls(name, scope_name)
+        cls._instances[name] = instance
         _CURRENT.set(instance)
         return instance
+
+    @classmethod
+    def check_instance_created(cls, name: str) -> bool:
+        """Whether `get_instance` has made a setting called `name`."""
+        return name in cls._instances
 
     @classmethod
     def get_current_instance(cls) -> DefaultScope | None:
@@ -82,7 +96,7 @@ class DefaultScope:
             _CURRENT.reset(token)
 
     def __repr__(self) -> str:
-        return f"DefaultScope({self.instance_name!r}, {self._scope_name!r})"
+        return f"DefaultScope({self._instance_name!r}, {self._scope_name!r})"
 
 
 _CURRENT: ContextVar[DefaultScope | None] = ContextVar("toolkit_default_scope", default=None)

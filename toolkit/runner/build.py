@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from toolkit.evaluator import BaseMetric, Evaluator
-from toolkit.model import is_model_wrapper
-from toolkit.optim import OptimWrapper, OptimWrapperDict, _ParamScheduler
+from toolkit.model import (
+    MMDistributedDataParallel,
+    MMSeparateDistributedDataParallel,
+    is_model_wrapper,
+)
+from toolkit.optim import BaseOptimWrapper, OptimWrapper, OptimWrapperDict, _ParamScheduler
 from toolkit.optim import build_optim_wrapper as build_from_model
 from toolkit.registry import (
     EVALUATOR,
@@ -21,13 +26,16 @@ from toolkit.registry import (
     MODELS,
     OPTIM_WRAPPERS,
     PARAM_SCHEDULERS,
+    STRATEGIES,
     VISUALIZERS,
 )
+from toolkit.registry.build import resolve_type
 from toolkit.runner.base_loop import BaseLoop
 from toolkit.utils.errors import BuildError, ConfigError
 
 if TYPE_CHECKING:
     from toolkit.runner.log_processor import LogProcessor
+    from toolkit.runner.strategy import BaseStrategy
     from toolkit.runner.views import RunnerViews
     from toolkit.visualization import Visualizer
 
@@ -64,6 +72,7 @@ def wrap_model(
     model_wrapper_cfg: Mapping[str, Any] | None = None,
     sync_bn: str | None = None,
     find_unused_parameters: bool = False,
+    wrapper_type: str = "MMDistributedDataParallel",
 ) -> nn.Module:
     """Move a model to its device and, in a distributed run, wrap it for the exchange of gradients.
 
@@ -71,9 +80,10 @@ def wrap_model(
         model: The model; one that is wrapped already is left as it is.
         device: Where it is to live.
         distributed: Whether the run has a process group.
-        model_wrapper_cfg: ``type`` (`MMDistributedDataParallel` by default) and arguments of the wrapper.
+        model_wrapper_cfg: ``type`` (`wrapper_type` by default) and arguments of the wrapper.
         sync_bn: ``torch`` (or ``mmcv``, which means the same) turns batch norms into synchronised ones.
         find_unused_parameters: See `torch.nn.parallel.DistributedDataParallel`.
+        wrapper_type: The wrapper, where the config names none.
 
     Raises:
         ConfigError: `sync_bn` is unknown, or a wrapper is configured for a model that has one.
@@ -84,15 +94,19 @@ def wrap_model(
                 f"model_wrapper_cfg is given, but the model is wrapped in {type(model).__name__} already"
             )
         return model
-    model = model.to(device)
     if not distributed:
-        return model
+        return model.to(device)
     if sync_bn is not None:
         if sync_bn not in ("torch", "mmcv"):
             raise ConfigError(f"sync_bn must be 'torch' or None, got {sync_bn!r}")
         model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
-    cfg = {"type": "MMDistributedDataParallel", **(model_wrapper_cfg or {})}
-    if cfg["type"] in ("MMDistributedDataParallel", "DistributedDataParallel"):
+    cfg = {"type": wrapper_type, **(model_wrapper_cfg or {})}
+    kind: Any = resolve_type(cfg["type"], MODEL_WRAPPERS)
+    if getattr(kind, "places_module", False):
+        cfg.setdefault("device_id", device)
+    else:
+        model = model.to(device)
+    if kind in (MMDistributedDataParallel, DistributedDataParallel, MMSeparateDistributedDataParallel):
         cfg.setdefault("broadcast_buffers", False)
         cfg.setdefault("find_unused_parameters", find_unused_parameters)
         cfg.setdefault("device_ids", [device.index] if device.type == "cuda" else None)
@@ -101,7 +115,28 @@ def wrap_model(
     return wrapped
 
 
-def build_optim_wrapper(model: nn.Module, optim_wrapper: OptimWrapper | Mapping[str, Any]) -> OptimWrapper:
+def build_strategy(strategy: Any, launcher: str | None = None) -> BaseStrategy:
+    """The strategy: as given, or from its config; by default one device, or DDP with a launcher.
+
+    Raises:
+        BuildError: `strategy` is neither a strategy nor a dict.
+    """
+    from toolkit.runner.strategy import BaseStrategy
+
+    if strategy is None:
+        strategy = {"type": "SingleDeviceStrategy" if launcher in (None, "none") else "DDPStrategy"}
+    if isinstance(strategy, Mapping):
+        strategy = STRATEGIES.build(_as_dict(strategy))
+    if not isinstance(strategy, BaseStrategy):
+        raise BuildError(
+            f"strategy must be a strategy or a dict, got {type(strategy).__name__}: {strategy!r}"
+        )
+    return strategy
+
+
+def build_optim_wrapper(
+    model: nn.Module, optim_wrapper: BaseOptimWrapper | Mapping[str, Any]
+) -> BaseOptimWrapper:
     """An optimizer wrapper of the model's parameters.
 
     Args:
@@ -112,7 +147,7 @@ def build_optim_wrapper(model: nn.Module, optim_wrapper: OptimWrapper | Mapping[
     Raises:
         BuildError: It is none of these.
     """
-    if isinstance(optim_wrapper, OptimWrapper):
+    if isinstance(optim_wrapper, BaseOptimWrapper):
         return optim_wrapper
     if not isinstance(optim_wrapper, Mapping):
         raise BuildError(

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 from torch.utils.data import DataLoader
 
 from toolkit.evaluator import Evaluator
 from toolkit.logging import MessageHub, MMLogger
-from toolkit.optim import OptimWrapper, OptimWrapperDict, _ParamScheduler
+from toolkit.optim import BaseOptimWrapper, OptimWrapper, OptimWrapperDict, _ParamScheduler
 from toolkit.runner import build, environment
 from toolkit.runner.evaluation import TestLoop, ValLoop
 from toolkit.runner.options import Options
 from toolkit.runner.views import RunnerViews
 from toolkit.utils.errors import ConfigError
 
+if TYPE_CHECKING:
+    from toolkit.runner.strategy import BaseStrategy
+
 
 class RunnerBuilding(RunnerViews):
     """The methods of `Runner` that turn configs into parts."""
 
+    strategy: BaseStrategy
     optim_wrapper: Any
     param_schedulers: Any
     _switches: Options
@@ -53,9 +58,9 @@ class RunnerBuilding(RunnerViews):
         file = log_file or os.path.join(self._log_dir, f"{self._timestamp}.log")
         return MMLogger.get_instance(self._experiment_name, log_file=file, log_level=log_level, **kwargs)
 
-    def build_message_hub(self) -> MessageHub:
-        """The message hub of this run."""
-        return MessageHub.get_instance(self._experiment_name)
+    def build_message_hub(self, message_hub: Mapping[str, Any] | None = None) -> MessageHub:
+        """The message hub of this run; `message_hub` may hold a `name` for it."""
+        return MessageHub.get_instance(**{"name": self._experiment_name, **(message_hub or {})})
 
     def build_visualizer(self, visualizer: Any = None) -> Any:
         """The visualizer; see `toolkit.runner.build.build_visualizer`."""
@@ -70,19 +75,13 @@ class RunnerBuilding(RunnerViews):
         return build.build_model(model, data_preprocessor)
 
     def wrap_model(self, model_wrapper_cfg: Mapping[str, Any] | None, model: nn.Module) -> nn.Module:
-        """The model on its device, wrapped in a distributed run; see `toolkit.runner.build.wrap_model`."""
-        return build.wrap_model(
-            model,
-            self.device,
-            self.distributed,
-            model_wrapper_cfg,
-            self._switches.sync_bn,
-            self._switches.find_unused_parameters,
-        )
+        """The model on its device, wrapped in a distributed run, as the strategy does it."""
+        switches = replace(self._switches, model_wrapper_cfg=model_wrapper_cfg)
+        return self.strategy.wrap_model(model, self.device, switches)
 
-    def build_optim_wrapper(self, optim_wrapper: Any) -> OptimWrapper:
-        """The optimizer wrapper; see `toolkit.runner.build.build_optim_wrapper`."""
-        return build.build_optim_wrapper(self.model, optim_wrapper)
+    def build_optim_wrapper(self, optim_wrapper: Any) -> BaseOptimWrapper:
+        """The optimizer wrapper, as the strategy builds it."""
+        return self.strategy.build_optim_wrapper(optim_wrapper, self.model)
 
     def build_param_scheduler(self, scheduler: Any) -> build.Schedulers:
         """The parameter schedulers; see `toolkit.runner.build.build_param_scheduler`."""

@@ -117,6 +117,8 @@ class RunnerCheckpoints(RunnerBuilding):
         if self.param_schedulers is not None:
             self.param_schedulers = self.build_param_scheduler(self.param_schedulers)
         state.restore(self, checkpoint, path, optimizer, scheduler)
+        if optimizer:
+            self.strategy.load(path)
         self._has_loaded = True
         self.logger.info(f"resumed from {path}: epoch {self.epoch}, iteration {self.iter}")
 
@@ -168,7 +170,7 @@ class RunnerCheckpoints(RunnerBuilding):
         Args:
             out_dir: A folder, or a URL.
             filename: Name of the file in it.
-            file_client_args: Older name of `backend_args`.
+            file_client_args: The former name of `backend_args`.
             save_optimizer: Whether to write the optimizer's state.
             save_param_scheduler: Whether to write the schedulers' state.
             meta: Further facts.
@@ -178,10 +180,12 @@ class RunnerCheckpoints(RunnerBuilding):
         Raises:
             CheckpointError: It can't be written, or a part has state that can't be stored.
         """
+        path = join_path(out_dir, filename)
+        if save_optimizer:
+            self.strategy.save(path)
         checkpoint = state.collect(self, save_optimizer, save_param_scheduler, meta, by_epoch)
         if is_main_process():
             self.call_hook("before_save_checkpoint", checkpoint=checkpoint)
-            path = join_path(out_dir, filename)
-            save_checkpoint(checkpoint, path, backend_args or file_client_args)
+            save_checkpoint(checkpoint, path, file_client_args, backend_args)
             if save_optimizer:  # otherwise it is none to resume from
                 mark_latest(path, self.work_dir)

@@ -11,33 +11,34 @@ from toolkit.config import Config
 from toolkit.runner.environment import default_work_dir
 from toolkit.utils.errors import ConfigError
 
-# The runner's arguments that have a value of their own where the config is silent.
-_DEFAULTS: dict[str, Any] = {
-    "train_dataloader": None,
-    "val_dataloader": None,
-    "test_dataloader": None,
-    "train_cfg": None,
-    "val_cfg": None,
-    "test_cfg": None,
-    "auto_scale_lr": None,
-    "optim_wrapper": None,
-    "param_scheduler": None,
-    "val_evaluator": None,
-    "test_evaluator": None,
-    "default_hooks": None,
-    "custom_hooks": None,
-    "data_preprocessor": None,
-    "load_from": None,
-    "resume": False,
-    "launcher": "none",
-    "env_cfg": {},
-    "log_processor": None,
-    "log_level": "INFO",
-    "visualizer": None,
-    "default_scope": "toolkit",
-    "randomness": {},
-    "experiment_name": None,
-}
+# The runner's arguments beside the model, the work dir and the whole config.
+_ARGUMENTS = (
+    "train_dataloader",
+    "val_dataloader",
+    "test_dataloader",
+    "train_cfg",
+    "val_cfg",
+    "test_cfg",
+    "auto_scale_lr",
+    "optim_wrapper",
+    "param_scheduler",
+    "val_evaluator",
+    "test_evaluator",
+    "default_hooks",
+    "custom_hooks",
+    "data_preprocessor",
+    "load_from",
+    "resume",
+    "launcher",
+    "env_cfg",
+    "log_processor",
+    "log_level",
+    "visualizer",
+    "default_scope",
+    "randomness",
+    "experiment_name",
+    "strategy",
+)
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def runner_arguments(cfg: Config) -> dict[str, Any]:
     if cfg.get("model") is None:
         where = f" in {cfg.filename}" if getattr(cfg, "filename", None) else ""
         raise ConfigError(f"the config has no 'model'{where}")
-    found = {name: cfg.get(name, default) for name, default in _DEFAULTS.items()}
+    found = {name: cfg[name] for name in _ARGUMENTS if name in cfg}
     work_dir = cfg.get("work_dir") or default_work_dir(getattr(cfg, "filename", None))
     return {"model": cfg["model"], "work_dir": work_dir, **found, "cfg": cfg}
 

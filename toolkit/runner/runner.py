@@ -12,7 +12,7 @@ from torch import nn
 from toolkit.dist import get_dist_info, master_only
 from toolkit.logging import FILE_ONLY
 from toolkit.registry import RUNNERS, DefaultScope
-from toolkit.runner import environment, options, start, state, unused
+from toolkit.runner import build, environment, options, start, state, unused
 from toolkit.runner.checkpointing import RunnerCheckpoints
 from toolkit.runner.hooks_manager import HookLike, HookManager
 from toolkit.utils.errors import ConfigError
@@ -61,6 +61,8 @@ class Runner(RunnerCheckpoints):
         experiment_name: Name of the run; that of the config file by default.
         cfg: The whole config, which is saved beside logs and in checkpoints.
         trust_checkpoint: Unpickle whatever `load_from` holds, which may run code of whoever wrote it.
+        strategy: A strategy of `toolkit.runner.strategy`, or its config; by default `SingleDeviceStrategy`,
+            or `DDPStrategy` with a launcher.
 
     Raises:
         ToolkitError: An argument is wrong, or `work_dir` can't be written.
@@ -96,6 +98,7 @@ class Runner(RunnerCheckpoints):
         experiment_name: str | None = None,
         cfg: Any = None,
         trust_checkpoint: bool = False,
+        strategy: Any = None,
     ) -> None:
         options.check_together(
             train_dataloader=train_dataloader, train_cfg=train_cfg, optim_wrapper=optim_wrapper
@@ -116,59 +119,62 @@ class Runner(RunnerCheckpoints):
         )
         self.optim_wrapper: Any = optim_wrapper
         self.param_schedulers: Any = param_scheduler
-        self.auto_scale_lr = auto_scale_lr
         self._load_from, self._resume, self._trusted = load_from, bool(resume), trust_checkpoint
         self._has_loaded = False
         self._to_resume: tuple[str, dict[str, Any]] | None = None
         self._switches = options.Options.of(
             {**self.cfg, "model": model if isinstance(model, Mapping) else None}
         )
-        self._start(work_dir, launcher, env_cfg or {}, dict(randomness or {}), experiment_name, default_scope)
+        self.strategy = build.build_strategy(strategy, launcher)
+        given: dict[str, Any] = {"work_dir": work_dir, "experiment_name": experiment_name}
+        given |= {"launcher": launcher, "env_cfg": env_cfg, "randomness": randomness}
+        chosen = self.strategy.settings({**given, "log_level": log_level, "auto_scale_lr": auto_scale_lr})
+        self.auto_scale_lr, env_cfg = chosen["auto_scale_lr"], chosen["env_cfg"]
+        self._start(chosen, default_scope)
         self.log_processor = self.build_log_processor(log_processor)
-        self.logger = self.build_logger(log_level)
+        self.logger = self.build_logger(chosen["log_level"])
         self.message_hub = self.build_message_hub()
-        start.note_choices(self, env_cfg or {})
+        start.note_choices(self, env_cfg)
         self.visualizer = self.build_visualizer(visualizer)
         if self.cfg:
             self.visualizer.add_config(self.cfg)
-        self.model = start.frozen(
-            self.build_model(model, data_preprocessor), self._switches.freeze, self.logger
-        )
-        self.model = self.wrap_model(self._switches.model_wrapper_cfg, self.model)
-        start.switch_forward(self.model, self._switches, self.logger)
-        if (env_cfg or {}).get("channels_last"):
-            self.model = start.channels_last(self.model)
+        self.model = self._make_model(self.build_model(model, data_preprocessor), env_cfg)
         self.hook_manager = HookManager()
         self.register_hooks(default_hooks, custom_hooks)
         hooks = f"Hooks will be executed in the following order:\n{self.get_hooks_info()}"
         self.logger.info(hooks, extra=FILE_ONLY)
         self.dump_config()
 
-    def _start(
-        self,
-        work_dir: str | None,
-        launcher: str,
-        env_cfg: Mapping[str, Any],
-        randomness: dict[str, Any],
-        experiment_name: str | None,
-        default_scope: str | None,
-    ) -> None:
+    def _start(self, settings: Mapping[str, Any], default_scope: str | None) -> None:
         """Set up the process, and what the run is called and where it writes."""
-        self._launcher = launcher
-        environment.setup_env(env_cfg, launcher)
+        self._launcher = settings["launcher"]
+        env_cfg = settings["env_cfg"]
+        self.setup_env(env_cfg)
         self._rank, self._world_size = get_dist_info()
         self.device = environment.choose_device(env_cfg.get("device", self._switches.device))
         self._work_dir = environment.make_work_dir(
-            work_dir or environment.default_work_dir(self.cfg.filename)
+            settings["work_dir"] or environment.default_work_dir(self.cfg.filename)
         )
         self._timestamp = environment.make_timestamp(self._work_dir)
         self._log_dir = os.path.join(self._work_dir, self._timestamp)
         os.makedirs(self._log_dir, exist_ok=True)
-        self.set_randomness(**randomness)
-        self._experiment_name = start.unique_name(experiment_name, self.cfg.filename, self._timestamp)
+        self.set_randomness(**(settings["randomness"] or {}))
+        name = settings["experiment_name"]
+        self._experiment_name = start.unique_name(name, self.cfg.filename, self._timestamp)
         self.default_scope = None
         if default_scope is not None:
             self.default_scope = DefaultScope.get_instance(self._experiment_name, scope_name=default_scope)
+
+    def _make_model(self, model: nn.Module, env_cfg: Mapping[str, Any]) -> nn.Module:
+        """The model on its device, changed and wrapped as the config says."""
+        model = start.frozen(model, self._switches.freeze, self.logger)
+        model = self.wrap_model(self._switches.model_wrapper_cfg, model)
+        start.switch_forward(model, self._switches, self.logger)
+        return start.channels_last(model, self.logger) if env_cfg.get("channels_last") else model
+
+    def setup_env(self, env_cfg: Mapping[str, Any]) -> None:
+        """Set up the process; see `toolkit.runner.environment.setup_env`."""
+        self.strategy.setup_env(env_cfg, self._launcher)
 
     @classmethod
     def from_cfg(cls, cfg: Any, mode: str | None = None, trust_checkpoint: bool = False) -> Runner:
@@ -187,7 +193,10 @@ class Runner(RunnerCheckpoints):
 
         config = options.as_config(cfg)
         check(config, mode or options.mode_of(config))
-        return cls(**options.runner_arguments(config), trust_checkpoint=trust_checkpoint)
+        arguments = options.runner_arguments(config)
+        if mode == "test" and arguments.get("launcher", "none") == "none":
+            arguments.pop("strategy", None)  # of the training; one process tests without any
+        return cls(**arguments, trust_checkpoint=trust_checkpoint)
 
     # Running.
 
@@ -213,9 +222,10 @@ class Runner(RunnerCheckpoints):
         # Weights and training depend on the seed alone, not on what was built, or imported, before.
         environment.apply_seed(derive_seed(self._seed), self.diff_rank_seed, self.deterministic)
         if self._to_resume is None:
-            start.init_weights(self.model)
+            self.strategy.init_weights(self.model)
         gradients = self._to_resume[1].get("gradients", {}) if self._to_resume else {}
         self.load_or_resume()
+        self.strategy.before_loop(self)
         self.optim_wrapper.initialize_count_status(
             self.model, self._train_loop.iter, self._train_loop.max_iters
         )
@@ -243,6 +253,7 @@ class Runner(RunnerCheckpoints):
     def _evaluate(self, loop: Any) -> dict[str, Any]:
         self.call_hook("before_run")
         self.load_or_resume()
+        self.strategy.before_loop(self)
         metrics: dict[str, Any] = loop.run()
         self.call_hook("after_run")
         return metrics
@@ -289,9 +300,7 @@ class Runner(RunnerCheckpoints):
 
 def build_runner(cfg: Any, mode: str | None = None, trust_checkpoint: bool = False) -> Runner:
     """The runner of a whole config; ``runner_type`` in it names the class. See `Runner.from_cfg`."""
-    kind = cfg.get("runner_type")
-    cls: Any = Runner if kind is None else RUNNERS.get(kind)
-    runner: Runner = cls.from_cfg(cfg, mode=mode, trust_checkpoint=trust_checkpoint)
+    runner: Runner = RUNNERS.build(cfg, default_args={"mode": mode, "trust_checkpoint": trust_checkpoint})
     return runner
 
 

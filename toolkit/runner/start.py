@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from toolkit.config import Config, diff
-from toolkit.dist import broadcast, get_world_size
+from toolkit.dist import broadcast, get_world_size, is_sharded
 from toolkit.logging import FILE_ONLY, MessageHub
 from toolkit.model import (
     freeze,
@@ -78,6 +79,7 @@ def note_choices(runner: RunnerBuilding, env_cfg: Mapping[str, Any]) -> None:
         "diff_rank_seed": runner.diff_rank_seed,
         "device": runner.device,
         "launcher": runner.launcher,
+        "strategy": type(runner.strategy).__name__,
         "processes": runner.world_size,
         "work_dir": runner.work_dir,
     }
@@ -137,8 +139,13 @@ def switch_forward(model: nn.Module, switches: Options, logger: Any) -> None:
         logger.info(f"activation_checkpointing: {switches.activation_checkpointing}")
 
 
-def channels_last(model: nn.Module) -> nn.Module:
+def channels_last(model: nn.Module, logger: Any) -> nn.Module:
     """The model with its 4-dimensional weights in the memory format that convolutions are fastest in."""
+    if any(map(is_sharded, model.parameters())):
+        logger.warning(
+            "env_cfg.channels_last has no effect: PyTorch shards weights in their usual format only"
+        )
+        return model
     return model.to(memory_format=torch.channels_last)
 
 
@@ -147,10 +154,12 @@ def init_weights(model: nn.Module) -> None:
     initialise: Callable[[], None] | None = getattr(unwrapped(model), "init_weights", None)
     if initialise is None:
         return
-    initialise()
-    if get_world_size() > 1:
-        for value in model.state_dict().values():
-            broadcast(value)
+    # The initialisers fill whole tensors, in an order that makes the numbers those of one process.
+    with getattr(model, "whole_parameters", nullcontext)():
+        initialise()
+        if get_world_size() > 1:
+            for value in model.state_dict().values():
+                broadcast(value)
 
 
 def note_idle_schedulers(runner: RunnerBuilding) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from toolkit.dist import all_gather_object
+from toolkit.dist import all_gather_object, gathered, shard_like
 from toolkit.runner.checkpoint.weights import load_weights, unwrapped
 from toolkit.utils.errors import CheckpointError
 from toolkit.utils.seed import derive_seed, rng_state, seed_everything
@@ -26,11 +26,12 @@ def collect(
     meta: Mapping[str, Any] | None,
     by_epoch: bool,
 ) -> dict[str, Any]:
-    """The state of a run. Every rank takes part, since each has random generators of its own."""
+    """The state of a run, whole on rank 0. Every rank takes part: each has its random generators, and perhaps
+    a part of the tensors."""
     loop = runner.train_loop
     state: dict[str, Any] = {
         "meta": _meta(runner, meta, by_epoch),
-        "state_dict": unwrapped(runner.model).state_dict(),
+        "state_dict": runner.strategy.model_state(runner.model),
         "message_hub": runner.message_hub.state_dict(),
         "hooks": runner.hook_manager.state_dict(),
         "rng": all_gather_object(rng_state()),
@@ -44,7 +45,7 @@ def collect(
             state["gradients"] = gradients
     if save_param_scheduler and runner.param_schedulers is not None:
         state["param_schedulers"] = _scheduler_states(runner.param_schedulers)
-    return state
+    return gathered(state)  # type: ignore[no-any-return]
 
 
 def _meta(runner: RunnerBuilding, meta: Mapping[str, Any] | None, by_epoch: bool) -> dict[str, Any]:
@@ -116,7 +117,7 @@ def restore_gradients(model: nn.Module, gradients: Mapping[str, torch.Tensor]) -
     """Put back the gradients of an accumulation that was under way, by parameter."""
     params = dict(unwrapped(model).named_parameters())
     for name, gradient in gradients.items():
-        params[name].grad = gradient.to(params[name].device)
+        params[name].grad = shard_like(gradient.to(params[name].device), params[name])
 
 
 def _restore_position(runner: RunnerBuilding, checkpoint: Mapping[str, Any]) -> None:

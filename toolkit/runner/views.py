@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from toolkit.model import own_class
 from toolkit.runner.base_loop import BaseLoop
 from toolkit.runner.checkpoint.weights import unwrapped
 from toolkit.runner.loops import IterBasedTrainLoop
@@ -60,7 +61,7 @@ class RunnerViews:
     @property
     def model_name(self) -> str:
         """Class name of the model."""
-        return type(unwrapped(self.model)).__name__
+        return own_class(unwrapped(self.model)).__name__
 
     @property
     def work_dir(self) -> str:

@@ -10,7 +10,7 @@ from toolkit.fileio.checkpoint import read_checkpoint
 from toolkit.utils.errors import CheckpointError
 
 # Where and from what that run was started says nothing about where the checkpoint is used.
-_OF_THE_RUN = ("device", "launcher", "load_from", "resume", "work_dir")
+_OF_THE_RUN = ("device", "launcher", "load_from", "resume", "strategy", "work_dir")
 
 
 def config_of(

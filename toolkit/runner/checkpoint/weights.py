@@ -13,9 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from toolkit.dist import shard_like, whole
 from toolkit.fileio.checkpoint import read_checkpoint, weights_of
 from toolkit.logging import print_log
 from toolkit.model import is_model_wrapper
+from toolkit.runner.checkpoint.upgrading import upgraded, without_old_averages
 from toolkit.utils.errors import CheckpointError
 
 _SHOWN = 20
@@ -118,7 +120,8 @@ def load_state_dict(
             is loaded.
     """
     module = unwrapped(module)
-    own = module.state_dict()
+    state_dict = upgraded(module, state_dict)
+    own, places = plain_state(module)
     report = KeyReport.of(own, state_dict)
     name = type(module).__name__
     refused = {
@@ -133,9 +136,10 @@ def load_state_dict(
             else f"; it looks like the checkpoint of another model{_prefix_hint(own, state_dict)}"
         )
         raise CheckpointError(f"{source} doesn't fit {name}{hint}.\n{report.table()}")
-    fitting = OrderedDict((key, state_dict[key]) for key in report.matched)
+    fitting = OrderedDict((places[key], shard_like(state_dict[key], own[key])) for key in report.matched)
     if hasattr(state_dict, "_metadata"):
-        fitting._metadata = state_dict._metadata  # type: ignore[attr-defined]
+        versions = {places.get(path, path): value for path, value in state_dict._metadata.items()}
+        fitting._metadata = versions  # type: ignore[attr-defined]
     module.load_state_dict(fitting, strict=False)
     if not report.exact:
         print_log(f"{source} fits {name} in part only:\n{report.table()}", logger, logging.WARNING)
@@ -202,7 +206,11 @@ def load_weights(
     metadata = getattr(checkpoint.get("state_dict"), "_metadata", None)
     if metadata is not None:
         revised._metadata = metadata  # type: ignore[attr-defined]
-    return load_state_dict(model, revised, strict, logger, source)
+    current = without_old_averages(revised)
+    upgrade: Any = getattr(unwrapped(model), "upgrade_weights", None)
+    if upgrade is not None:  # a detector knows what else changed between its versions
+        current = upgrade(current, checkpoint.get("meta") or {})
+    return load_state_dict(model, current, strict, logger, source)
 
 
 def _revised(key: str, patterns: Sequence[tuple[str, str]]) -> str:
@@ -218,9 +226,54 @@ def unwrapped(model: nn.Module) -> nn.Module:
     return inner
 
 
-def get_state_dict(module: nn.Module, prefix: str = "") -> dict[str, Any]:
-    """The state dict of a model, without the prefix that a wrapper adds; `prefix` stands before each key."""
-    return unwrapped(module).state_dict(prefix=prefix)
+def plain_state(module: nn.Module, keep_vars: bool = False) -> tuple[dict[str, Any], dict[str, str]]:
+    """The state dict of a model with the keys that it has without wrappers, around it or inside of it.
+
+    Returns:
+        The state dict, in which the tensors of a sharded model are sharded; and where each of its keys, and
+        each module of its metadata, is in the model.
+    """
+    module = unwrapped(module)
+    state: dict[str, Any] = module.state_dict(keep_vars=keep_vars)
+    inner = [f"{name}.module." for name, part in module.named_modules() if name and is_model_wrapper(part)]
+    versions = getattr(state, "_metadata", {})
+    modules = {_unprefixed(f"{path}.", inner)[:-1]: path for path in versions}
+    keys = {_unprefixed(key, inner): key for key in state}
+    if inner:
+        state = OrderedDict((key, state[place]) for key, place in keys.items())
+        state._metadata = {path: versions[place] for path, place in modules.items()}  # type: ignore[attr-defined]
+    return state, {**modules, **keys}
+
+
+def _unprefixed(key: str, inner: Sequence[str]) -> str:
+    """The key without the ``module.`` of wrappers that it lies in, the innermost first."""
+    for prefix in reversed(inner):
+        if key.startswith(prefix):
+            key = prefix.removesuffix("module.") + key.removeprefix(prefix)
+    return key
+
+
+def get_state_dict(
+    module: nn.Module,
+    destination: OrderedDict[str, Any] | None = None,
+    prefix: str = "",
+    keep_vars: bool = False,
+) -> dict[str, Any]:
+    """The state dict of a model, without the prefixes that wrappers add.
+
+    Where the model is sharded its tensors are put together, for which every process must call this.
+
+    Args:
+        module: The model.
+        destination: Where to put it, instead of a new dict.
+        prefix: Stands before each key.
+        keep_vars: Keep parameters as they are, with their gradients; otherwise plain tensors.
+    """
+    state, _ = plain_state(module, keep_vars)
+    found: OrderedDict[str, Any] = OrderedDict() if destination is None else destination
+    found.update((f"{prefix}{key}", whole(value)) for key, value in state.items())
+    found._metadata = getattr(state, "_metadata", OrderedDict())  # type: ignore[attr-defined]
+    return found
 
 
 def weights_to_cpu(state_dict: Mapping[str, Tensor]) -> OrderedDict[str, Tensor]:

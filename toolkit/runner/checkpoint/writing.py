@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, cast
 
 import torch
 
-from toolkit.fileio import is_url, storage_options
+from toolkit.fileio import either_args, is_url, storage_options
 from toolkit.fileio.checkpoint import checksum_path, file_digest
 from toolkit.runner.checkpoint.storable import storable
 from toolkit.utils.errors import CheckpointError
@@ -21,6 +21,7 @@ LATEST_NAME = "last_checkpoint"
 def save_checkpoint(
     checkpoint: Mapping[str, Any],
     filename: str | os.PathLike[str],
+    file_client_args: Mapping[str, Any] | None = None,
     backend_args: Mapping[str, Any] | None = None,
 ) -> str:
     """Write a checkpoint: to a temporary file, flushed to the disk, then renamed; its checksum beside it.
@@ -28,6 +29,7 @@ def save_checkpoint(
     Args:
         checkpoint: Plain containers and tensors; see `storable`.
         filename: A local path or a URL that fsspec can write to. Its folder is made.
+        file_client_args: The former name of `backend_args`.
         backend_args: Options for the file system of a URL.
 
     Returns:
@@ -36,6 +38,7 @@ def save_checkpoint(
     Raises:
         CheckpointError: It holds something that can't be stored, or can't be written.
     """
+    backend_args = either_args(file_client_args, backend_args)
     content = storable(checkpoint)
     name = os.fspath(filename)
     try:

@@ -51,18 +51,18 @@ def train_detector(
     config = _present(cfg)
     facts = dict(meta or {})
     arguments = runner_arguments(config)
-    if arguments["train_dataloader"] is None:
+    if arguments.get("train_dataloader") is None:
         raise ConfigError("train_detector: cfg has neither data.train nor train_dataloader")
     arguments |= {
         "model": model,
         "train_dataloader": {**arguments["train_dataloader"], "dataset": _joined(dataset)},
         **dict.fromkeys(_TEST if validate else (*_VALIDATION, *_TEST)),
     }
-    if distributed and arguments["launcher"] == "none":
+    if distributed and arguments.get("launcher", "none") == "none":
         arguments["launcher"] = "pytorch"
     if facts.get("seed", config.get("seed")) is not None:
         arguments["randomness"] = {
-            **(arguments["randomness"] or {}),
+            **(arguments.get("randomness") or {}),
             "seed": int(facts.get("seed", config.get("seed"))),
             "deterministic": bool(config.get("deterministic", False)),
         }

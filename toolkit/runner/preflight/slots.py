@@ -78,6 +78,10 @@ LAYER = Slot((root.MODELS,), strict=False)
 OPEN_LAYER = Slot(
     (root.MODELS,), extra=_set("fallback_on_stride scale_factor"), strict=False, needs_type=False, known=False
 )
+MODEL_WRAPPER = Slot(
+    (root.MODEL_WRAPPERS,), supplied=_set("module"), default_type="MMDistributedDataParallel"
+)
+STRATEGY = Slot((root.STRATEGIES,))
 INIT = Slot((root.WEIGHT_INITIALIZERS,), extra=_set("override name layer"), strict=False, needs_type=False)
 
 # A part of a model by the name of its key.
@@ -130,6 +134,8 @@ TOP: dict[str, Slot] = {
     "custom_hooks": HOOK,
     "visualizer": VISUALIZER,
     "log_processor": LOG_PROCESSOR,
+    "model_wrapper_cfg": MODEL_WRAPPER,
+    "strategy": STRATEGY,
 }
 
 DATALOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
@@ -138,8 +144,8 @@ EVALUATORS = ("val_evaluator", "test_evaluator")
 # Every key that the Runner reads, beside TOP and DATALOADERS.
 OTHER_TOP_KEYS = _set(
     "work_dir auto_scale_lr load_from resume launcher env_cfg log_level default_scope randomness "
-    "experiment_name custom_imports env_variables runner_type find_unused_parameters sync_bn "
-    "model_wrapper_cfg compile freeze device tta_model tta_pipeline activation_checkpointing "
+    "experiment_name custom_imports env_variables runner_type constructor find_unused_parameters sync_bn "
+    "compile freeze device tta_model tta_pipeline activation_checkpointing "
     "efficient_conv_bn_eval report_unused_parameters"
 )
 
