@@ -20,7 +20,6 @@ LAYERS = {
     "dist": 0,
     "fileio": 0,
     "device": 0,
-    "testing": 0,
     "config": 1,
     "registry": 1,
     "structures": 1,
@@ -37,13 +36,14 @@ LAYERS = {
     "classification": 4,
     "detection": 4,
     "infer": 5,
+    "hub": 5,
+    "testing": 5,
     "cli": 6,
 }
 SAME_LAYER_ALLOWED = {
     ("dist", "utils"),
     ("fileio", "dist"),
     ("fileio", "utils"),
-    ("testing", "utils"),
     ("utils", "version"),
     ("registry", "config"),
     ("runner", "hooks"),

@@ -52,3 +52,22 @@ def test_copies_are_equal() -> None:
         assert other == lazy
         assert other.location == "x.py:3"
     assert hash(lazy) == hash(LazyObject("a.b"))
+
+
+def test_it_equals_what_it_stands_for_without_importing_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert LazyObject("collections.OrderedDict") == collections.OrderedDict
+    assert LazyObject("os.path") == os.path
+    assert LazyObject("collections.Counter") != collections.OrderedDict
+    assert LazyObject("collections.nope") != None  # noqa: E711 - it is asked like that
+    monkeypatch.delitem(sys.modules, "wave", raising=False)
+    another: object = ValueError
+    assert LazyObject("wave.Error") != another
+    assert "wave" not in sys.modules
+
+
+def test_a_config_builds_what_it_is_asked_to() -> None:
+    cfg = Config.fromstring("from collections import OrderedDict\na = dict(type=OrderedDict, b=1)\n", ".py")
+    assert cfg.a.build_lazy(cfg.a.type) is collections.OrderedDict
+    assert cfg.a.build_lazy(cfg.a.b) == 1
+    assert cfg.to_dict() == {"a": {"type": "collections.OrderedDict", "b": 1}}
+    assert cfg.to_dict(keep_imported=True)["OrderedDict"] == "collections.OrderedDict"

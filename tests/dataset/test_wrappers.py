@@ -93,3 +93,17 @@ def test_lazy(make, tmp_path):
 def test_wrong_argument():
     with pytest.raises(TypeError, match="int"):
         RepeatDataset(3, 2)
+
+
+@pytest.mark.parametrize("method", ["get_subset", "get_subset_"])
+def test_wrappers_have_no_subsets(make, method):
+    inner = make([[0], [1]])
+    for wrapper in (ConcatDataset([inner]), RepeatDataset(inner, 2), ClassBalancedDataset(inner, 0.1)):
+        with pytest.raises(NotImplementedError, match="take one of each inner dataset"):
+            getattr(wrapper, method)(1)
+
+
+def test_the_misspelt_name_of_the_sizes(make):
+    joined = ConcatDataset([make([[0], [1]]), make([[0], [1], [1]])])
+    with pytest.warns(FutureWarning, match="cumulative_sizes"):
+        assert joined.cummulative_sizes == [2, 5]

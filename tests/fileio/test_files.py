@@ -198,3 +198,27 @@ def test_the_former_file_client(tmp_path: Path) -> None:
     assert client.get(tmp_path / "x.txt") == b"x"
     fileio.put(b"m", "memory://c/x")
     assert fileio.FileClient.infer_client(uri="memory://c/x").get("memory://c/x") == b"m"
+
+
+def test_the_former_file_client_registers_and_reads_prefixes() -> None:
+    @fileio.FileClient.register_backend("shout", prefixes="shout")  # type: ignore[misc]
+    class Shout(fileio.BaseStorageBackend):
+        def get(self, filepath: Any) -> bytes:
+            return self.get_text(filepath).encode()
+
+        def get_text(self, filepath: Any, encoding: str = "utf-8") -> str:
+            return str(filepath).upper()
+
+    assert fileio.FileClient("shout").get_text("a") == "A"
+    assert fileio.FileClient(prefix="shout").name == "Shout"
+    assert fileio.FileClient.infer_client(uri="shout://a").get("shout://a") == b"SHOUT://A"
+    uris = ("s3://bucket/key", "cluster:s3://bucket/key", "/local/key")
+    assert [fileio.FileClient.parse_uri_prefix(uri) for uri in uris] == ["s3", "s3", None]
+
+
+def test_the_former_name_of_the_options_is_warned_of() -> None:
+    with pytest.warns(FutureWarning, match="backend_args"):
+        assert fileio.either_args({"backend": "disk"}, None) == {"backend": "disk"}
+    assert fileio.either_args(None, {"key": 1}) == {"key": 1}
+    with pytest.raises(ValueError, match="pass one"):
+        fileio.either_args({}, {})

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from toolkit.hooks import CheckpointHook, Hook
+from toolkit.hooks import CheckpointHook, Hook, LoggerHook
 from toolkit.hooks.checkpoint_files import publish
 from toolkit.utils import ConfigError
 
@@ -213,3 +213,9 @@ def test_nothing_is_left_of_a_copy_that_can_not_be_written(
 def test_bad_arguments(arguments: dict[str, Any], text: str) -> None:
     with pytest.raises(ConfigError, match=text):
         CheckpointHook(**arguments)
+
+
+def test_the_former_name_of_backend_args() -> None:
+    for kind in (CheckpointHook, LoggerHook):
+        with pytest.warns(FutureWarning, match="backend_args"):
+            assert kind(file_client_args={"backend": "disk"}).backend_args == {"backend": "disk"}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from toolkit.hooks import CheckpointHook, EarlyStoppingHook
 from toolkit.hooks.monitor import infer_rule, is_better
 from toolkit.utils import ConfigError
 
@@ -48,3 +49,12 @@ def test_keys_may_be_given() -> None:
 )
 def test_better(rule: str, score: float, best: float | None, margin: float, better: bool) -> None:
     assert is_better(rule, score, best, margin) is better
+
+
+def test_hooks_say_what_beats_what() -> None:
+    for hook in (CheckpointHook, EarlyStoppingHook):
+        assert hook.rule_map["greater"](2, 1)
+        assert hook.rule_map["less"](1, 2)
+        assert not hook.rule_map["less"](2, 2)
+    for rule, worst in CheckpointHook.init_value_map.items():
+        assert CheckpointHook.rule_map[rule](0.0, worst)

@@ -93,3 +93,9 @@ def test_accumulation_under_autocast() -> None:
 def test_wrong_arguments_are_named(args: dict, match: str) -> None:
     with pytest.raises(ConfigError, match=match):
         make(**args)
+
+
+def test_every_named_dtype_is_taken() -> None:
+    for name in AmpOptimWrapper.valid_dtypes:
+        optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=0.1)
+        assert AmpOptimWrapper(optimizer=optimizer, dtype=name).cast_dtype is getattr(torch, name)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from toolkit.optim import OptimWrapper
+from toolkit.optim import BaseOptimWrapper, OptimWrapper
 from toolkit.utils import ConfigError, TrainingError
 
 
@@ -238,3 +238,10 @@ def test_accumulation_over_batch_normalisation_warns(caplog: pytest.LogCaptureFi
 def test_wrong_arguments_are_named(args: dict, match: str) -> None:
     with pytest.raises(ConfigError, match=match):
         OptimWrapper(torch.optim.SGD(make_model().parameters(), lr=0.1), **args)
+
+
+def test_a_wrapper_of_ones_own_has_to_bring_its_steps() -> None:
+    wrapper = BaseOptimWrapper(torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=0.1))
+    for name, arguments in {"update_params": [0], "backward": [0], "step": [], "zero_grad": []}.items():
+        with pytest.raises(NotImplementedError, match=f"must implement {name}"):
+            getattr(wrapper, name)(*arguments)

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 import pytest
+from torch import nn
+from torch.optim import SGD
 
 from toolkit.config import Config, ConfigDict, DictAction
+from toolkit.hub import get_config, get_model
+from toolkit.registry import MODELS, OPTIMIZERS
 
 LEARN = """
 test_int = 1
@@ -128,3 +133,52 @@ def test_the_python_style(folder: Path) -> None:
 
 def test_from_text() -> None:
     assert Config.fromstring("a = 1", ".py").a == 1
+
+
+def test_classes_in_the_python_style_are_built(folder: Path) -> None:
+    (folder / "classes.py").write_text(
+        "import torch.nn as nn\nfrom torch.optim import SGD\n"
+        "optimizer = dict(type=SGD, lr=0.1)\nlayer = dict(type=nn.Linear, in_features=2, out_features=3)\n"
+    )
+    cfg = Config.fromfile("classes.py", lazy_import=True)
+    assert cfg.optimizer.type == SGD
+    layer = MODELS.build(cfg.layer)
+    assert isinstance(layer, nn.Linear)
+    optimizer = OPTIMIZERS.build(cfg.optimizer, default_args={"params": layer.parameters()})
+    assert isinstance(optimizer, SGD)
+    assert cfg.to_dict()["optimizer"] == {"type": "torch.optim.SGD", "lr": 0.1}
+    cfg.dump("dumped_classes.py")
+    assert Config.fromfile("dumped_classes.py").to_dict() == cfg.to_dict()
+
+
+def test_modules_of_ones_own_are_imported(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(folder)
+    (folder / "tutorial_optimizer.py").write_text(
+        "from torch.optim import SGD\nfrom toolkit.registry import OPTIMIZERS\n"
+        "@OPTIMIZERS.register_module(force=True)\nclass TutorialOptimizer(SGD):\n    pass\n"
+    )
+    (folder / "imports.py").write_text(
+        "custom_imports = dict(imports=['tutorial_optimizer'], allow_failed_imports=False)\n"
+        "optimizer = dict(type='TutorialOptimizer', lr=0.1)\n"
+    )
+    assert "tutorial_optimizer" not in sys.modules
+    Config.fromfile("imports.py")
+    assert "tutorial_optimizer" not in sys.modules
+    cfg = Config.fromfile("imports.py", import_custom_modules=True)
+    built = OPTIMIZERS.build(cfg.optimizer, default_args={"params": nn.Linear(1, 1).parameters()})
+    assert type(built).__name__ == "TutorialOptimizer"
+
+
+def test_configs_and_models_of_a_package() -> None:
+    cfg = get_config("mmdet::retinanet/retinanet_r18_fpn_1x_coco.py")
+    assert cfg.model.backbone.depth == 18
+    assert type(get_model("mmdet::retinanet/retinanet_r18_fpn_1x_coco")).__name__ == "RetinaNet"
+
+
+def test_the_difference_of_two(folder: Path) -> None:
+    (folder / "other.py").write_text("_base_ = ['optimizer_cfg.py']\noptimizer = dict(lr=0.1)\n")
+    found = Config.diff("optimizer_cfg.py", Config.fromfile("other.py"))
+    assert [line.split("  (")[0] for line in found.splitlines()] == [
+        "- optimizer.lr = 0.02",
+        "+ optimizer.lr = 0.1",
+    ]

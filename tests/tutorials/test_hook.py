@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import torch
 
+from toolkit.evaluator import BaseMetric
 from toolkit.fileio.checkpoint import read_checkpoint
 from toolkit.hooks import EMAHook, Hook
 from toolkit.hooks.hook import HookPointError
-from toolkit.registry import HOOKS
+from toolkit.registry import HOOKS, METRICS
 from toolkit.runner import Runner
 
 Make = Callable[..., Runner]
@@ -121,3 +122,36 @@ def test_a_misspelt_point_is_refused() -> None:
 
         class Wrong(Hook):
             def before_train_iters(self, runner: Runner) -> None: ...
+
+
+def test_the_best_by_several_metrics(make: Make, evaluated: dict[str, Any], tmp_path: Path) -> None:
+    @METRICS.register_module(force=True)
+    class TwoNumbers(BaseMetric):
+        def process(self, data_batch: Any, data_samples: Any) -> None:
+            self.results.append(0)
+
+        def compute_metrics(self, results: list[Any]) -> dict[str, float]:
+            return {"score": 1.0, "cost": 2.0}
+
+    checkpoint = {
+        "type": "CheckpointHook",
+        "save_best": ["score", "cost"],
+        "rule": ["greater", "less"],
+        "by_epoch": True,
+    }
+    evaluation = {**evaluated, "val_evaluator": {"type": "TwoNumbers"}}
+    make(default_hooks={"checkpoint": checkpoint}, **evaluation).train()
+    best = {path.name for path in (tmp_path / "run").glob("best_*.pth")}
+    assert best == {"best_score_epoch_1.pth", "best_cost_epoch_1.pth"}
+
+
+def test_further_hooks_of_ours(make: Make) -> None:
+    hooks = [
+        {"type": "EmptyCacheHook", "after_epoch": True},
+        {"type": "SyncBuffersHook"},
+        {"type": "EMAHook", "ema_type": "StochasticWeightAverage", "begin_epoch": 1},
+        {"type": "ProfilerHook", "profile_times": 1, "on_trace_ready": {"type": "log_trace"}},
+    ]
+    runner = make(custom_hooks=hooks)
+    runner.train()
+    assert {cfg["type"] for cfg in hooks} <= {type(hook).__name__ for hook in runner.hooks}

@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from toolkit.hooks import Hook
-from toolkit.optim import CosineAnnealingLR, ExponentialLR, MultiStepLR, OptimWrapper
+from toolkit.optim import CosineAnnealingLR, ExponentialLR, MultiStepLR, OptimWrapper, _ParamScheduler
+from toolkit.registry import PARAM_SCHEDULERS
 from toolkit.runner import Runner
 
 Make = Callable[..., Runner]
@@ -113,3 +114,42 @@ def test_built_by_hand(make: Make) -> None:
     )
     again.train()
     assert wrapper.get_lr()["lr"] == pytest.approx([0.1])
+
+
+def test_any_entry_of_the_groups_has_schedules(make: Make) -> None:
+    class Decays(Hook):
+        def __init__(self) -> None:
+            self.values: list[float] = []
+
+        def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+            self.values.append(runner.optim_wrapper.param_groups[0]["weight_decay"])
+
+    decays = Decays()
+    make(
+        param_scheduler={
+            "type": "LinearParamScheduler",
+            "param_name": "weight_decay",
+            "start_factor": 0.5,
+            "by_epoch": False,
+            "end": 2,
+        },
+        optim_wrapper={"optimizer": {"type": "SGD", "lr": 0.1, "weight_decay": 0.2}},
+        custom_hooks=[decays],
+    ).train()
+    assert decays.values == pytest.approx([0.1, 0.2, 0.2, 0.2])
+
+
+def test_a_schedule_of_ones_own(make: Make) -> None:
+    @PARAM_SCHEDULERS.register_module(force=True)
+    class HalvingLR(_ParamScheduler):
+        """Halves the rate at each step after the first."""
+
+        def __init__(self, optimizer: Any, **kwargs: Any) -> None:
+            super().__init__(optimizer, "lr", **kwargs)
+
+        def _get_value(self) -> list[float]:
+            factor = 1.0 if self.last_step == 0 else 0.5
+            return [group["lr"] * factor for group in self.optimizer.param_groups]
+
+    rates = trained(make, {"type": "HalvingLR", "by_epoch": True})
+    assert rates.lr == pytest.approx([1, 1, 0.5, 0.5, 0.25, 0.25, 0.125, 0.125])

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from toolkit.analysis.counting import counting
+from toolkit.analysis.counting import WorkCounter, counting
 from toolkit.analysis.tables import architecture, readable, table
 from toolkit.utils import ConfigError
 
@@ -43,6 +43,17 @@ def measure_complexity(model: nn.Module, inputs: Any, **kwargs: Any) -> Complexi
         inputs: A tensor, a tuple of positional arguments, or a dict of arguments by name.
         **kwargs: Further arguments of the forward pass.
     """
+    counter = run_counted(model, inputs, **kwargs)
+    names = module_names(model)
+    return Complexity(
+        params=parameter_count(model),
+        flops={name: found.total() for name, found in summed(counter.flops, names).items()},
+        activations={name: found.total() for name, found in summed(counter.activations, names).items()},
+    )
+
+
+def run_counted(model: nn.Module, inputs: Any, **kwargs: Any) -> WorkCounter:
+    """Runs a model once and counts; for arguments see `measure_complexity`."""
     args: tuple[Any, ...] = ()
     if isinstance(inputs, Mapping):
         kwargs = {**inputs, **kwargs}
@@ -50,12 +61,12 @@ def measure_complexity(model: nn.Module, inputs: Any, **kwargs: Any) -> Complexi
         args = inputs if isinstance(inputs, tuple) else (inputs,)
     with counting(model) as counter:
         model(*args, **kwargs)
-    names = [name for name, _ in model.named_modules(remove_duplicate=False)]
-    return Complexity(
-        params=parameter_count(model),
-        flops=_summed(counter.flops, names),
-        activations=_summed(counter.activations, names),
-    )
+    return counter
+
+
+def module_names(model: nn.Module) -> list[str]:
+    """The names of all modules; '' is the whole model."""
+    return [name for name, _ in model.named_modules(remove_duplicate=False)]
 
 
 def parameter_count(model: nn.Module) -> dict[str, int]:
@@ -142,11 +153,11 @@ def _is_shape(shape: Any) -> bool:
     return isinstance(shape, (tuple, list)) and all(isinstance(size, int) for size in shape) and bool(shape)
 
 
-def _summed(counts: Counter[str], names: list[str]) -> dict[str, int]:
-    """The counts of each module with those of the modules in it."""
-    total = dict.fromkeys(names, 0)
-    for name, count in counts.items():
+def summed(counts: Mapping[str, Counter[str]], names: list[str]) -> dict[str, Counter[str]]:
+    """The counts of each module by operation, with those of the modules in it."""
+    total: dict[str, Counter[str]] = {name: Counter() for name in names}
+    for name, found in counts.items():
         parts = name.split(".") if name else []
         for depth in range(len(parts) + 1):
-            total[".".join(parts[:depth])] += count
+            total[".".join(parts[:depth])].update(found)
     return total

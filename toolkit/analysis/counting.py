@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -38,14 +38,18 @@ class WorkCounter(TorchDispatchMode):
     (norms, activation functions, pooling, resizing) are left out.
 
     Attributes:
-        flops: FLOPs by the name of the innermost module.
+        flops: FLOPs by the name of the innermost module, and by that of the operation, such as ``addmm``.
         activations: Numbers that these operations put out, likewise.
+        others: How often operations ran that are left out, likewise.
+        called: Names of the modules that ran.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.flops: Counter[str] = Counter()
-        self.activations: Counter[str] = Counter()
+        self.flops: dict[str, Counter[str]] = defaultdict(Counter)
+        self.activations: dict[str, Counter[str]] = defaultdict(Counter)
+        self.others: dict[str, Counter[str]] = defaultdict(Counter)
+        self.called: set[str] = {""}
         self.stack: list[str] = [""]
 
     def __torch_dispatch__(
@@ -61,15 +65,23 @@ class WorkCounter(TorchDispatchMode):
             if parts is not NotImplemented:
                 return parts
         out = func(*args, **kwargs)
-        if known:
+        where, operation = self.stack[-1], _name(str(packet))
+        if not known:
+            self.others[where][operation] += 1
+        else:
             first = out[0] if isinstance(out, (tuple, list)) else out
             if str(packet) in _EXTRA:
                 done = _EXTRA[str(packet)](args, first)
             else:
                 done = flop_registry[packet](*args, **kwargs, out_val=out)
-            self.flops[self.stack[-1]] += int(done)
-            self.activations[self.stack[-1]] += first.numel()
+            self.flops[where][operation] += int(done)
+            self.activations[where][operation] += first.numel()
         return out
+
+
+def _name(packet: str) -> str:
+    """``conv`` of ``aten.convolution``, ``addmm`` of ``aten.addmm``."""
+    return packet.partition(".")[2].replace("convolution", "conv")
 
 
 @contextmanager
@@ -79,7 +91,11 @@ def counting(model: nn.Module) -> Iterator[WorkCounter]:
     handles = []
 
     def enter(name: str) -> Callable[..., None]:
-        return lambda module, inputs: counter.stack.append(name)
+        def entered(module: nn.Module, inputs: Any) -> None:
+            counter.called.add(name)
+            counter.stack.append(name)
+
+        return entered
 
     def leave(module: nn.Module, inputs: Any, output: Any) -> None:
         counter.stack.pop()

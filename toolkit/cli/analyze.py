@@ -75,7 +75,7 @@ def _shape(cfg: Config) -> tuple[int, int]:
             size = (step["scale"], step["scale"])
         elif name == "CenterCrop":
             crop = step["crop_size"]
-            size = (crop, crop) if isinstance(crop, int) else (crop[0], crop[1])
+            size = (crop, crop) if isinstance(crop, int) else (crop[1], crop[0])
     if size is None:
         raise ConfigError("the test pipeline doesn't say how large pictures are: give --shape HEIGHT WIDTH")
     found = cfg.get("data_preprocessor") or cfg["model"].get("data_preprocessor")

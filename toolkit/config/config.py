@@ -6,15 +6,19 @@ import copy
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from toolkit.config.config_dict import ConfigDict
+from toolkit.config.lazy import LazyObject
 from toolkit.config.origin import Origin, origin_of
 from toolkit.config.overrides import merge_options, step
 from toolkit.config.reader import FileResult, Reader
 from toolkit.config.variables import Snapshot
 from toolkit.utils.errors import ConfigError
 from toolkit.utils.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    import argparse
 
 _RESERVED = ("filename", "text", "pretty_text", "env_variables")
 _FORMATS = (".py", ".yaml", ".yml", ".json")
@@ -30,6 +34,7 @@ class Config:
         cfg_text: the text the values were read from.
         filename: the file they were read from.
         env_variables: the environment variables that were read, with their values.
+        format_python_code: has no effect, `pretty_text` is always laid out.
 
     Raises:
         ConfigError: if `cfg_dict` has a key that is an attribute of `Config`.
@@ -41,6 +46,7 @@ class Config:
     _env_variables: dict[str, str]
     _new_override_keys: list[str]
     _migration: list[str]
+    _imported: dict[str, LazyObject]
 
     def __init__(
         self,
@@ -48,6 +54,7 @@ class Config:
         cfg_text: str | None = None,
         filename: str | os.PathLike[str] | None = None,
         env_variables: dict[str, str] | None = None,
+        format_python_code: bool = True,
     ) -> None:
         if cfg_dict is not None and not isinstance(cfg_dict, Mapping):
             raise TypeError(f"cfg_dict must be a dict, not {type(cfg_dict).__name__}")
@@ -64,6 +71,7 @@ class Config:
             "_env_variables": dict(env_variables or {}),
             "_new_override_keys": [],
             "_migration": [],
+            "_imported": {},
         }
         self.__dict__.update(state)
 
@@ -75,6 +83,8 @@ class Config:
         use_predefined_variables: bool = True,
         import_custom_modules: bool = False,
         use_environment_variables: bool = True,
+        lazy_import: bool | None = None,
+        format_python_code: bool = True,
         *,
         overrides: Mapping[str, Any] | None = None,
         trusted: bool = False,
@@ -87,6 +97,8 @@ class Config:
                 ``{{ fileBasenameNoExtension }}`` and ``{{ fileExtname }}``.
             import_custom_modules: make the imports of ``custom_imports`` after reading.
             use_environment_variables: replace ``{{ $NAME:default }}``.
+            lazy_import: has no effect: whether a file inherits by `_base_` or by imports is seen in it.
+            format_python_code: has no effect, see `Config`.
             overrides: values by dotted key. One of a variable reaches everything computed from it.
             trusted: run Python files as plain Python instead of evaluating them as data.
 
@@ -150,6 +162,7 @@ class Config:
         cfg = Config(result.names, result.text, path, result.env_used)
         cfg._new_override_keys.extend(new_keys)
         cfg._migration.extend(steps)
+        cfg._imported.update(result.imported)
         return cfg
 
     # -- what it is -----------------------------------------------------------------------------------
@@ -250,9 +263,32 @@ class Config:
         Path(name).write_text(text, encoding="utf-8")
         return None
 
-    def to_dict(self) -> dict[str, Any]:
-        """The values as builtin dicts, lists and tuples."""
-        return self._cfg_dict.to_dict()
+    def to_dict(self, keep_imported: bool = False) -> dict[str, Any]:
+        """The values as builtin dicts, lists and tuples; references as their dotted names.
+
+        Args:
+            keep_imported: have what the file itself imports too, by name.
+        """
+        imported = {name: lazy.dotted for name, lazy in self._imported.items()} if keep_imported else {}
+        return {**imported, **self._cfg_dict.to_dict()}
+
+    @staticmethod
+    def diff(cfg1: str | os.PathLike[str] | Config, cfg2: str | os.PathLike[str] | Config) -> str:
+        """How two configs, or config files, differ: see `toolkit.config.diff`."""
+        from toolkit.config.describe import diff
+
+        first, second = (one if isinstance(one, Config) else Config.fromfile(one) for one in (cfg1, cfg2))
+        return diff(first, second)
+
+    @staticmethod
+    def auto_argparser(description: str | None = None) -> tuple[argparse.ArgumentParser, Config]:
+        """A parser with an option a value of the config that the command line names first, and the config.
+
+        See `toolkit.config.auto_argparser.auto_argparser`.
+        """
+        from toolkit.config.auto_argparser import auto_argparser
+
+        return auto_argparser(description)
 
     # -- changing -------------------------------------------------------------------------------------
 

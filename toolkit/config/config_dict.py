@@ -10,6 +10,7 @@ from typing import Any, SupportsIndex, TypeVar
 from addict import Dict
 
 from toolkit.config.config_list import ConfigList
+from toolkit.config.lazy import LazyObject
 from toolkit.config.origin import IN_CODE, ORIGINS, Origin, origins_in
 
 DELETE_KEY = "_delete_"
@@ -99,15 +100,20 @@ def wrap(value: Any) -> Any:
     return value
 
 
-def to_plain(value: Any) -> Any:
-    """A deep copy of `value` made of builtin dicts, lists and tuples."""
+def to_plain(value: Any, *, dotted: bool = False) -> Any:
+    """A deep copy of `value` made of builtin dicts, lists and tuples.
+
+    Args:
+        value: a config value.
+        dotted: turn references into their dotted names.
+    """
     if isinstance(value, dict):
-        return {key: to_plain(item) for key, item in dict.items(value)}
+        return {key: to_plain(item, dotted=dotted) for key, item in dict.items(value)}
     if isinstance(value, list):
-        return [to_plain(item) for item in value]
+        return [to_plain(item, dotted=dotted) for item in value]
     if type(value) is tuple:
-        return tuple([to_plain(item) for item in value])
-    return value
+        return tuple([to_plain(item, dotted=dotted) for item in value])
+    return value.dotted if dotted and isinstance(value, LazyObject) else value
 
 
 class ConfigDict(Dict):  # type: ignore[misc]  # addict has no types
@@ -273,9 +279,17 @@ class ConfigDict(Dict):  # type: ignore[misc]  # addict has no types
         return _restore, (type(self), dict(dict.items(self)), dict(self.__origins__))
 
     def to_dict(self) -> dict[Any, Any]:
-        """A deep copy made of builtin dicts, lists and tuples."""
-        plain: dict[Any, Any] = to_plain(self)
+        """A deep copy made of builtin dicts, lists and tuples; references become their dotted names."""
+        plain: dict[Any, Any] = to_plain(self, dotted=True)
         return plain
+
+    def build_lazy(self, value: Any) -> Any:
+        """What a reference stands for, imported if need be; any other value as it is.
+
+        Raises:
+            ConfigError: if it can't be imported.
+        """
+        return value.build() if isinstance(value, LazyObject) else value
 
 
 def _restore(kind: type[Self], items: dict[Any, Any], origins: dict[Any, Origin]) -> Self:

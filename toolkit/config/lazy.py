@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import Any
 
 from toolkit.utils.errors import ConfigError
@@ -12,6 +13,7 @@ class LazyObject:
     """A dotted reference such as ``torch.optim.SGD``, written in a config as an import.
 
     Reading a config imports nothing. Attributes of a reference are references again; `build` does the import.
+    A reference equals what it stands for.
 
     Args:
         module: the module, or the whole dotted name where `imported` is not given.
@@ -46,7 +48,9 @@ class LazyObject:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         place = f" ({self._location})" if self._location else ""
-        raise ConfigError(f"{self._dotted}{place} is a reference, not yet imported: it can't be called here")
+        raise ConfigError(
+            f"{self._dotted}{place} is a reference, not yet imported: it can't be called; build() imports it"
+        )
 
     def build(self) -> Any:
         """Import the module and return what the dotted name stands for.
@@ -78,7 +82,15 @@ class LazyObject:
         return f"LazyObject({self._dotted!r})"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, LazyObject) and other._dotted == self._dotted
+        if isinstance(other, LazyObject):
+            return other._dotted == self._dotted
+        return other is not None and other is self._loaded()
+
+    def _loaded(self) -> Any:
+        """What the name stands for if its module has been imported by somebody, else None. Nothing is run."""
+        module, _, name = self._dotted.rpartition(".")
+        owner = sys.modules.get(module)
+        return sys.modules.get(self._dotted) or (None if owner is None else vars(owner).get(name))
 
     def __hash__(self) -> int:
         return hash(("LazyObject", self._dotted))

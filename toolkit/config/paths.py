@@ -74,6 +74,20 @@ def shipped(scope: str, inner: str) -> str:
     return str(folders[0] / inner)
 
 
+def config_files(scope: str | None = None) -> dict[str, str]:
+    """The configs that are shipped for use as they are: paths by name, which is that of the file.
+
+    Args:
+        scope: a project, such as ``mmdet``; None for this one.
+    """
+    found: dict[str, str] = {}
+    for folder in _package_folders(scope or "toolkit"):
+        for path in sorted(folder.rglob("*.py")):
+            if "_base_" not in path.relative_to(folder).parts:
+                found.setdefault(path.stem, str(path))
+    return found
+
+
 def resolve_module(module: str, level: int, including: str) -> str:
     """The file that ``from <module> import`` inside ``with read_base():`` names.
 

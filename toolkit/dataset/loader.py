@@ -82,7 +82,7 @@ def build_dataloader(
         seed = _seed_of_first_rank(seed)
     with DATASETS.switch_scope_and_registry(default_scope):
         dataset = _build_dataset(args)
-        args["collate_fn"] = _build_function(args.get("collate_fn") or pseudo_collate, "collate_fn")
+        args["collate_fn"] = build_function(args.get("collate_fn") or pseudo_collate, "collate_fn")
         args["worker_init_fn"] = _build_worker_init(args, seed)
         _drop_useless(args)
         if isinstance(dataset, IterableDataset):
@@ -151,7 +151,7 @@ def _build_dataset(args: dict[str, Any]) -> Any:
     return dataset
 
 
-def _build_function(spec: Any, what: str) -> Callable[..., Any]:
+def build_function(spec: Any, what: str) -> Callable[..., Any]:
     """A function from its name, from `dict(type=name, **arguments)`, or as it is."""
     arguments: dict[str, Any] = {}
     if isinstance(spec, Mapping):
@@ -173,7 +173,7 @@ def _build_worker_init(args: dict[str, Any], seed: int) -> Callable[[int], None]
         return partial(worker_init_fn, **facts)
     if isinstance(spec, str):
         spec = {"type": spec}
-    return _build_function({**facts, **spec}, "worker_init_fn")
+    return build_function({**facts, **spec}, "worker_init_fn")
 
 
 def _drop_useless(args: dict[str, Any]) -> None:

@@ -6,10 +6,11 @@ import bisect
 import copy
 import logging
 import math
+import warnings
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -29,7 +30,31 @@ def _built(dataset: Any) -> Any:
     return dataset
 
 
-class WrappedDataset(Dataset, ABC):
+class _Whole:
+    """A dataset of others, of which no part is taken: which samples that were would be ambiguous."""
+
+    def get_subset_(self, indices: Sequence[int] | int) -> None:
+        """Not possible.
+
+        Raises:
+            NotImplementedError: Always.
+        """
+        self._refuse()
+
+    def get_subset(self, indices: Sequence[int] | int) -> NoReturn:
+        """Not possible.
+
+        Raises:
+            NotImplementedError: Always.
+        """
+        self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        name = type(self).__name__
+        raise NotImplementedError(f"{name} has no subsets: take one of each inner dataset, then make {name}")
+
+
+class WrappedDataset(_Whole, Dataset, ABC):
     """Common to wrappers of one dataset: an index of the wrapper stands for one of the inner dataset.
 
     Args:
@@ -181,7 +206,7 @@ class ClassBalancedDataset(WrappedDataset):
 
 
 @DATASETS.register_module()
-class ConcatDataset(Dataset):
+class ConcatDataset(_Whole, Dataset):
     """Datasets one after the other.
 
     Args:
@@ -212,6 +237,12 @@ class ConcatDataset(Dataset):
         self._take_metainfo()
         if not lazy_init:
             self.full_init()
+
+    @property
+    def cummulative_sizes(self) -> list[int]:
+        """The misspelt former name of `cumulative_sizes`."""
+        warnings.warn("cummulative_sizes is spelt cumulative_sizes", FutureWarning, stacklevel=2)
+        return self.cumulative_sizes
 
     @property
     def metainfo(self) -> dict:

@@ -40,9 +40,9 @@ class DumpResults(BaseMetric):
             raise ValueError(f"out_file_path must end in {', '.join(_SUFFIXES)}; got {out_file_path!r}")
         self.out_file_path = out_file_path
 
-    def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
+    def process(self, data_batch: Any, predictions: Sequence[dict[str, Any]]) -> None:
         """Keep the predictions of a batch, on the CPU."""
-        self.results.extend(to_cpu(list(data_samples)))
+        self.results.extend(to_cpu(list(predictions)))
 
     def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
         """Write the file; there are no numbers."""

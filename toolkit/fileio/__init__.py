@@ -2,14 +2,22 @@
 
 from toolkit.fileio.backends import (
     BaseStorageBackend,
-    FileClient,
     FsspecBackend,
     HTTPBackend,
     LocalBackend,
     get_file_backend,
     register_backend,
 )
-from toolkit.fileio.files import is_url, join_path, path_exists, read_bytes, read_text, storage_options
+from toolkit.fileio.file_client import FileClient
+from toolkit.fileio.files import (
+    either_args,
+    is_url,
+    join_path,
+    path_exists,
+    read_bytes,
+    read_text,
+    storage_options,
+)
 from toolkit.fileio.handlers import (
     BaseFileHandler,
     JsonHandler,
@@ -63,6 +71,7 @@ __all__ = [
     "copytree_to_local",
     "dict_from_file",
     "dump",
+    "either_args",
     "exists",
     "file_handlers",
     "generate_presigned_url",

@@ -350,34 +350,3 @@ def get_file_backend(
         return LocalBackend()
     prefix = os.fspath(uri).split("://", 1)[0]
     return prefix_to_backends.get(prefix, FsspecBackend)(**options)
-
-
-class FileClient:
-    """MMCV's and MMEngine's former way to a storage; `get_file_backend` is the present one.
-
-    Args:
-        backend: The name of a backend; ``disk`` by default.
-        prefix: The prefix of URLs that leads to it instead.
-        **kwargs: The options of the storage.
-    """
-
-    def __init__(self, backend: str | None = None, prefix: str | None = None, **kwargs: Any) -> None:
-        if prefix is not None and backend is None:
-            self.client = get_file_backend(f"{prefix}://", backend_args=kwargs)
-        else:
-            self.client = get_file_backend(backend_args={"backend": backend or "disk", **kwargs})
-
-    @classmethod
-    def infer_client(
-        cls, file_client_args: Mapping[str, Any] | None = None, uri: PathLike | None = None
-    ) -> FileClient:
-        """The client of `file_client_args`, or without them the one that `uri` needs."""
-        made = cls(**(file_client_args or {}))
-        if file_client_args is None:
-            made.client = get_file_backend(uri)
-        return made
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "client":  # not set yet: copying and unpickling look here first
-            raise AttributeError(name)
-        return getattr(self.client, name)

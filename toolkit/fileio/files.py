@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
+
+Args: TypeAlias = Mapping[str, Any] | None
 
 _SCHEME = "://"
 
@@ -15,16 +18,16 @@ def is_url(path: str | os.PathLike[str]) -> bool:
 
 
 def join_path(
-    root: str | os.PathLike[str],
-    *parts: str | os.PathLike[str],
+    filepath: str | os.PathLike[str],
+    *filepaths: str | os.PathLike[str],
     backend_args: Mapping[str, Any] | None = None,
 ) -> str:
     """Join path parts; an absolute or URL part starts anew, and URLs are joined with `/` everywhere.
 
     `backend_args` is taken because MMEngine's function takes it; joining asks no file system.
     """
-    joined = os.fspath(root)
-    for part in (os.fspath(part) for part in parts):
+    joined = os.fspath(filepath)
+    for part in (os.fspath(part) for part in filepaths):
         if not part:
             continue
         if not joined or is_url(part) or os.path.isabs(part):
@@ -39,6 +42,20 @@ def join_path(
 def storage_options(backend_args: Mapping[str, Any] | None) -> dict[str, Any]:
     """The options that fsspec takes: `backend_args` without MMEngine's `backend` name."""
     return {key: value for key, value in (backend_args or {}).items() if key != "backend"}
+
+
+def either_args(file_client_args: Args, backend_args: Args) -> Args:
+    """The options of a storage, by either name of the argument; the former one is warned of.
+
+    Raises:
+        ValueError: Both are given.
+    """
+    if file_client_args is None:
+        return backend_args
+    if backend_args is not None:
+        raise ValueError("file_client_args is the former name of backend_args: pass one of them")
+    warnings.warn("file_client_args is called backend_args now", FutureWarning, stacklevel=3)
+    return file_client_args
 
 
 def read_bytes(path: str | os.PathLike[str], backend_args: Mapping[str, Any] | None = None) -> bytes:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from toolkit.fileio.backends import PathLike
+from toolkit.fileio.files import either_args
 from toolkit.fileio.handlers import BaseFileHandler, file_handlers
 from toolkit.fileio.operations import get, get_text, put
 from toolkit.utils.suggest import did_you_mean
@@ -30,12 +31,6 @@ def _handler(file: Any, file_format: str | None) -> BaseFileHandler:
     return file_handlers[file_format]
 
 
-def _one_of(file_client_args: Args, backend_args: Args) -> Args:
-    if file_client_args is not None and backend_args is not None:
-        raise ValueError("file_client_args is the former name of backend_args: pass one of them")
-    return file_client_args if backend_args is None else backend_args
-
-
 def load(
     file: Any,
     file_format: str | None = None,
@@ -55,7 +50,7 @@ def load(
     Raises:
         TypeError: There is no such format, or that of an open file is not told.
     """
-    backend_args = _one_of(file_client_args, backend_args)
+    backend_args = either_args(file_client_args, backend_args)
     handler = _handler(file, file_format)
     if not isinstance(file, (str, os.PathLike)):
         return handler.load_from_fileobj(file, **kwargs)
@@ -86,7 +81,7 @@ def dump(
         TypeError: There is no such format, or that of an open file is not told.
         ValueError: There is neither a file nor a format.
     """
-    backend_args = _one_of(file_client_args, backend_args)
+    backend_args = either_args(file_client_args, backend_args)
     handler = _handler(file, file_format)
     if file is None:
         return handler.dump_to_str(obj, **kwargs)
@@ -120,7 +115,7 @@ def list_from_file(
         file_client_args: The former name of `backend_args`.
         backend_args: Options of the storage.
     """
-    text = get_text(filename, encoding, _one_of(file_client_args, backend_args))
+    text = get_text(filename, encoding, either_args(file_client_args, backend_args))
     lines = [line.rstrip("\n\r") for line in io.StringIO(text)][offset:]
     return [prefix + line for line in (lines[:max_num] if max_num > 0 else lines)]
 
@@ -148,7 +143,7 @@ def dict_from_file(
         ValueError: A line has a key only.
     """
     mapping: dict[Any, str | list[str]] = {}
-    text = get_text(filename, encoding, _one_of(file_client_args, backend_args))
+    text = get_text(filename, encoding, either_args(file_client_args, backend_args))
     for number, line in enumerate(io.StringIO(text), 1):
         key, *values = line.split() or [""]
         if not values:

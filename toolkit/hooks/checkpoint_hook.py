@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from toolkit.dist import master_only
-from toolkit.fileio import is_url, join_path
+from toolkit.fileio import either_args, is_url, join_path
 from toolkit.hooks.checkpoint_files import publish, remove_checkpoint
 from toolkit.hooks.hook import DataBatch, Hook, Runner
 from toolkit.hooks.interval import Interval, checked_interval
-from toolkit.hooks.monitor import GREATER_KEYS, LESS_KEYS, infer_rule, is_better
+from toolkit.hooks.monitor import GREATER_KEYS, INIT_VALUE_MAP, LESS_KEYS, RULE_MAP, infer_rule, is_better
 from toolkit.registry import HOOKS
 from toolkit.utils import ConfigError, did_you_mean
 
@@ -32,6 +32,7 @@ class CheckpointHook(Hook):
         rule: 'greater' or 'less' is better, one a metric or one for all. Told from the names by default.
         greater_keys: Parts of names of metrics of which more is better.
         less_keys: Parts of names of metrics of which less is better.
+        file_client_args: The former name of `backend_args`.
         filename_tmpl: Name of the files, with `{}` for the epoch or iteration.
         backend_args: Options of the file system of `out_dir`.
         published_keys: At the end, write copies with these keys only, with a part of their hash in the name.
@@ -42,6 +43,8 @@ class CheckpointHook(Hook):
     """
 
     priority = "VERY_LOW"
+    rule_map = RULE_MAP
+    init_value_map = INIT_VALUE_MAP
     out_dir: str
 
     def __init__(
@@ -57,6 +60,7 @@ class CheckpointHook(Hook):
         rule: str | Sequence[str] | None = None,
         greater_keys: Sequence[str] | None = None,
         less_keys: Sequence[str] | None = None,
+        file_client_args: dict[str, Any] | None = None,
         filename_tmpl: str | None = None,
         backend_args: dict[str, Any] | None = None,
         published_keys: str | Sequence[str] | None = None,
@@ -69,7 +73,7 @@ class CheckpointHook(Hook):
         self.save_param_scheduler = save_param_scheduler
         self.max_keep_ckpts = max_keep_ckpts
         self.filename_tmpl = filename_tmpl or ("epoch_{}.pth" if by_epoch else "iter_{}.pth")
-        self.backend_args = backend_args
+        self.backend_args = either_args(file_client_args, backend_args)
         self.published_keys = _as_list(published_keys)
         self.key_indicators = _as_list(save_best)
         self._greater_keys = tuple(greater_keys or GREATER_KEYS)

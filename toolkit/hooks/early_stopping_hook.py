@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from toolkit.hooks.hook import Hook, Runner
-from toolkit.hooks.monitor import infer_rule, is_better
+from toolkit.hooks.monitor import RULE_MAP, infer_rule, is_better
 from toolkit.registry import HOOKS
 from toolkit.utils import ConfigError, did_you_mean
 
@@ -26,6 +26,7 @@ class EarlyStoppingHook(Hook):
     """
 
     priority = "LOWEST"
+    rule_map = RULE_MAP
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.dist import master_only
+from toolkit.fileio import either_args
 from toolkit.hooks.hook import DataBatch, Hook, Runner
 from toolkit.hooks.interval import checked_interval
 from toolkit.registry import HOOKS
@@ -30,6 +31,7 @@ class LoggerHook(Hook):
         out_dir: Copy the logs to a folder of this folder or URL when all is done.
         out_suffix: Which files, by how their names end.
         keep_local: Whether they stay where they were too.
+        file_client_args: The former name of `backend_args`.
         log_metric_by_epoch: Put validation metrics at the epoch instead of the iteration. MMEngine does; then
             they can't be seen beside the losses.
         backend_args: Options of the file system of `out_dir`.
@@ -49,6 +51,7 @@ class LoggerHook(Hook):
         out_dir: str | os.PathLike[str] | None = None,
         out_suffix: str | Sequence[str] = (".json", ".log", ".py", ".yaml"),
         keep_local: bool = True,
+        file_client_args: dict[str, Any] | None = None,
         log_metric_by_epoch: bool = False,
         backend_args: dict[str, Any] | None = None,
         progress_bar: bool | None = None,
@@ -61,7 +64,7 @@ class LoggerHook(Hook):
         self.out_suffix = (out_suffix,) if isinstance(out_suffix, str) else tuple(out_suffix)
         self.keep_local = keep_local
         self.log_metric_by_epoch = log_metric_by_epoch
-        self.backend_args = backend_args
+        self.backend_args = either_args(file_client_args, backend_args)
         self.progress_bar = progress_bar
         self.json_log_path: str | None = None
         self.interval_exp_name = checked_interval("LoggerHook", interval_exp_name, "interval_exp_name")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Sequence
 
 from toolkit.utils import ConfigError, did_you_mean
 
@@ -12,7 +13,10 @@ GREATER_KEYS = (
     *("AP50", "AP75", "recall", "f1"),
 )
 LESS_KEYS = ("loss",)
-RULES = ("greater", "less")
+RULE_MAP: dict[str, Callable[[float, float], bool]] = {"greater": operator.gt, "less": operator.lt}
+"""Whether a score beats another, by rule."""
+INIT_VALUE_MAP = {"greater": -math.inf, "less": math.inf}
+"""What every score beats, by rule."""
 
 
 def infer_rule(
@@ -33,9 +37,9 @@ def infer_rule(
         ConfigError: `rule` is neither, or the name tells nothing.
     """
     if rule is not None:
-        if rule not in RULES:
+        if rule not in RULE_MAP:
             raise ConfigError(
-                f"rule {rule!r} for {key!r} is neither 'greater' nor 'less'{did_you_mean(rule, RULES)}"
+                f"rule {rule!r} for {key!r} is neither 'greater' nor 'less'{did_you_mean(rule, RULE_MAP)}"
             )
         return rule
     name = key.lower()
@@ -57,4 +61,4 @@ def is_better(rule: str, score: float, best: float | None, margin: float = 0.0) 
         return False
     if best is None:
         return True
-    return score - margin > best if rule == "greater" else score + margin < best
+    return RULE_MAP[rule](score - margin if rule == "greater" else score + margin, best)

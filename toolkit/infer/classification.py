@@ -2,27 +2,55 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from torch import nn
 
 from toolkit.classification.models import ImageClassifier
 from toolkit.classification.visualization import UniversalVisualizer
-from toolkit.infer.base import BaseInferencer
+from toolkit.infer.images import ImageInferencer
 from toolkit.registry import INFERENCERS
+from toolkit.visualization import Visualizer
 
 TOP = 5
 
 
 @INFERENCERS.register_module()
-class ClassificationInferencer(BaseInferencer):
-    """Inferencer of models that return classification `DataSample`s with `pred_score`."""
+class ClassificationInferencer(ImageInferencer):
+    """Inferencer of models that return classification `DataSample`s with `pred_score`.
+
+    For arguments see `BaseInferencer`, for calls `ImageInferencer`. Pictures show the best class, whatever
+    its score.
+
+    Examples:
+        >>> inferencer = ClassificationInferencer(weights="work_dirs/shapes")  # doctest: +SKIP
+        >>> inferencer("circle.png")["predictions"][0]["pred_class"]  # doctest: +SKIP
+        'circle'
+    """
+
+    visualizer_type: ClassVar[type[Visualizer]] = UniversalVisualizer
 
     @classmethod
     def handles(cls, model: nn.Module) -> bool:
         """Whether the model is an image classifier."""
         return isinstance(model, ImageClassifier)
+
+    def pred2dict(self, data_sample: Any) -> dict[str, Any]:
+        """The prediction of an image as plain values.
+
+        Returns:
+            `pred_scores` of all classes; of the best class `pred_label`, `pred_score` and `pred_class`, its
+            name.
+        """
+        scores = data_sample.pred_score
+        label = int(scores.argmax())
+        return dict(
+            pred_scores=scores.tolist(),
+            pred_label=label,
+            pred_score=float(scores[label]),
+            pred_class=self.classes[label],
+        )
 
     def as_record(self, prediction: Any, score_thr: float) -> dict[str, Any]:
         """The best classes of one prediction.
@@ -39,8 +67,5 @@ class ClassificationInferencer(BaseInferencer):
 
     def draw(self, image: np.ndarray, prediction: Any, score_thr: float) -> np.ndarray:
         """The best label and its score as a caption on an RGB uint8 (H, W, 3) image."""
-        visualizer = UniversalVisualizer(vis_backends=None)
-        visualizer.dataset_meta = dict(classes=self.classes)
-        visualizer.visualize_cls(image, prediction, classes=self.classes, draw_gt=False, name="prediction")
-        picture: np.ndarray = visualizer.get_image()
-        return picture
+        self.visualizer.add_datasample("prediction", image, prediction, draw_gt=False)
+        return self.visualizer.get_image()

@@ -7,11 +7,11 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-import cv2
 from rich.console import Console
 from rich.progress import track
 
 from toolkit.infer.base import BaseInferencer
+from toolkit.infer.images import write_picture
 from toolkit.infer.inputs import short_names
 from toolkit.transforms import read_image
 from toolkit.utils.errors import DataError, ToolkitError
@@ -50,14 +50,19 @@ def infer_to_folder(
             records.append(dict(file=path, error=str(result)))
             continue
         records.append(dict(file=path, **inferencer.as_record(result, score_thr)))
-        if draw:
-            _draw(inferencer, str(path), result, score_thr, os.path.join(out_dir, "vis", name))
+        picture = inferencer.draw(_rgb(path), result, score_thr) if draw else None
+        if picture is not None:
+            write_picture(os.path.join(out_dir, "vis", name), picture)
     target = os.path.join(out_dir, "predictions.json")
     _write_json(target, dict(classes=inferencer.classes, score_thr=score_thr), records)
     done = f"{len(paths) - failed} of {len(paths)} images predicted"
     where = f"; pictures: {os.path.join(out_dir, 'vis')}" if draw else ""
     print(f"{done}; predictions: {target}{where}")
     return failed
+
+
+def _rgb(path: str) -> Any:
+    return read_image(path)[..., ::-1].copy()
 
 
 def _write_json(path: str, head: dict[str, Any], records: list[dict[str, Any]]) -> None:
@@ -77,9 +82,3 @@ def _make_folder(path: str) -> None:
         raise ToolkitError(
             f"The output folder {path!r} can't be written: {error.strerror}. Choose another with --out-dir."
         ) from error
-
-
-def _draw(inferencer: BaseInferencer, path: str, prediction: Any, score_thr: float, target: str) -> None:
-    picture = inferencer.draw(read_image(path)[..., ::-1].copy(), prediction, score_thr)
-    os.makedirs(os.path.dirname(target), exist_ok=True)
-    cv2.imwrite(target, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))

@@ -1,6 +1,7 @@
 """Optimisation: wrappers of optimizers, parameter groups and schedulers."""
 
 from toolkit.optim.amp import AmpOptimWrapper
+from toolkit.optim.apex import ApexOptimWrapper
 from toolkit.optim.constructor import DefaultOptimWrapperConstructor, build_optim_wrapper
 from toolkit.optim.layer_decay import LearningRateDecayOptimizerConstructor
 from toolkit.optim.scheduler import (
@@ -38,9 +39,13 @@ from toolkit.optim.scheduler import (
 from toolkit.optim.wrapper import BaseOptimWrapper, OptimWrapper
 from toolkit.optim.wrapper_dict import OptimWrapperDict
 from toolkit.optim.zero import ZeroRedundancyOptimizer
+from toolkit.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIMIZERS
 
 __all__ = [
+    "OPTIMIZERS",
+    "OPTIM_WRAPPER_CONSTRUCTORS",
     "AmpOptimWrapper",
+    "ApexOptimWrapper",
     "BaseOptimWrapper",
     "ConstantLR",
     "ConstantMomentum",

@@ -58,7 +58,12 @@ def test_last_step_goes_on_without_a_state() -> None:
 
 
 def test_verbose_logs_each_value(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger="toolkit"):
         scheduler = optim.StepLR(make_optimizer(), step_size=1, verbose=True)
         scheduler.step()
-    assert "lr at epoch 1: 1.0000e-01" in caplog.text
+    assert "lr of group 0 at epoch 1: 1.0000e-01" in caplog.text
+    with caplog.at_level(logging.INFO, logger="toolkit"):
+        scheduler.print_value(False, 7, 0.5)
+        assert "group 7" not in caplog.text
+        scheduler.print_value(True, 7, 0.5)
+        assert "lr of group 7 at epoch 1: 5.0000e-01" in caplog.text

@@ -5,15 +5,20 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 from urllib.parse import urlparse
 
-from toolkit.fileio.checkpoint.published import OPENMMLAB_URLS
-from toolkit.fileio.checkpoint.reading import read_file, require_file
+from toolkit.fileio.checkpoint.published import (
+    get_deprecated_model_names,
+    get_external_models,
+    get_mmcls_models,
+    get_torchvision_models,
+)
+from toolkit.fileio.checkpoint.reading import read_file, require_file, weights_of
 from toolkit.fileio.files import is_url, read_bytes
 from toolkit.utils.errors import CheckpointError
 from toolkit.utils.suggest import did_you_mean
@@ -58,7 +63,8 @@ class CheckpointLoader:
         for prefix in sorted(cls._schemes, key=len, reverse=True):
             if filename.startswith(prefix):
                 return cls._schemes[prefix](filename, map_location)
-        return read_file(local_path(filename), map_location, trusted=trusted)
+        content = read_file(local_path(filename), map_location, trusted=trusted)
+        return _of_backbone(content) if filename.startswith("mmcls://") else content
 
 
 def read_checkpoint(
@@ -68,7 +74,8 @@ def read_checkpoint(
 
     Args:
         source: A path; a URL (downloaded once, checked against the hash in its name); ``torchvision://NAME``,
-            ``open-mmlab://NAME``, or another scheme registered with `CheckpointLoader`.
+            ``open-mmlab://NAME``, ``mmcls://NAME`` (the backbone of a classifier), or another scheme
+            registered with `CheckpointLoader`.
         map_location: As for `torch.load`.
         trusted: Unpickle whatever the file holds, which may run code of whoever wrote it.
 
@@ -97,37 +104,51 @@ def local_path(source: str) -> Path:
         source = _torchvision_url(name)
     elif scheme in ("open-mmlab", "openmmlab", "mmdet"):
         source = _openmmlab_url(source, name)
+    elif scheme == "mmcls":
+        source = _published(source, name, get_mmcls_models())
     if not is_url(source):
         return require_file(source)
     return _downloaded(source)
 
 
 def _torchvision_url(name: str) -> str:
-    from torchvision import models
-
+    known = get_torchvision_models()
+    if name.lower() in known:
+        return known[name.lower()]
     model, _, version = name.partition(".")
-    known = models.list_models()
-    if model not in known:
-        raise CheckpointError(f"torchvision has no model {model!r}{did_you_mean(model, known)}")
-    choices = models.get_model_weights(model).__members__
-    if version:
-        if version not in choices:
-            raise CheckpointError(
-                f"torchvision has no weights {version!r} of {model}{did_you_mean(version, choices)}"
-            )
-        return str(choices[version].url)
-    if not choices:
-        raise CheckpointError(f"torchvision publishes no weights of {model}")
-    # The first version is what the bare name has always meant in configs, and what published numbers rest on.
-    return str(next(iter(choices.values())).url)
+    versions = [key.partition(".")[2].upper() for key in known if key.startswith(f"{model}.")]
+    if versions:
+        raise CheckpointError(
+            f"torchvision has no weights {version!r} of {model}{did_you_mean(version, versions)}"
+        )
+    models = [key for key in known if "." not in key]
+    raise CheckpointError(f"torchvision publishes no weights of {model!r}{did_you_mean(model, models)}")
 
 
 def _openmmlab_url(source: str, name: str) -> str:
-    if name not in OPENMMLAB_URLS:
-        raise CheckpointError(
-            f"no published weights are called {source!r}{did_you_mean(name, OPENMMLAB_URLS)}"
-        )
-    return OPENMMLAB_URLS[name]
+    known = get_external_models()
+    present = get_deprecated_model_names().get(name)
+    if present is not None:
+        logger.warning("%s is called open-mmlab://%s now", source, present)
+        return known[present]
+    return _published(source, name, known)
+
+
+def _published(source: str, name: str, known: Mapping[str, str]) -> str:
+    if name not in known:
+        raise CheckpointError(f"no published weights are called {source!r}{did_you_mean(name, known)}")
+    return known[name]
+
+
+def _of_backbone(checkpoint: Any) -> Any:
+    """The weights of a classifier's backbone, which is what ``mmcls://NAME`` stands for."""
+    weights = weights_of(checkpoint)
+    prefix = "backbone."
+    return {
+        "state_dict": {
+            key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)
+        }
+    }
 
 
 @contextmanager

@@ -170,9 +170,15 @@ class _ParamScheduler:
         for group, value in zip(self.optimizer.param_groups, values, strict=False):
             group[name] = value
         if self.verbose:
+            for index, value in enumerate(values):
+                self.print_value(True, index, value)
+
+    def print_value(self, is_verbose: bool, group: int, value: float) -> None:
+        """Log the new value of a parameter group, if wanted."""
+        if is_verbose:
             unit = "epoch" if self.by_epoch else "iter"
             logger.info(
-                "%s at %s %d: %s", name, unit, self._global_step, ", ".join(f"{v:.4e}" for v in values)
+                "%s of group %d at %s %d: %.4e", self.param_name, group, unit, self._global_step, value
             )
 
     def get_last_value(self) -> list[Any]:
