@@ -52,6 +52,7 @@ class WandbVisBackend(TrackerVisBackend):
     ) -> None:
         super().__init__(save_dir)
         self._init_kwargs = dict(init_kwargs or {})
+        metrics: list[dict[str, Any]]
         if isinstance(define_metric_cfg, Mapping):
             metrics = [{"name": name, "summary": kind} for name, kind in define_metric_cfg.items()]
         elif define_metric_cfg is None or isinstance(define_metric_cfg, (list, tuple)):
