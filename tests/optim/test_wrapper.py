@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+from typing import Any
 
 import pytest
 import torch
@@ -45,6 +46,37 @@ def test_equals_a_bare_loop_bit_for_bit() -> None:
         bare.step()
     assert torch.equal(weights(first), weights(second))
     assert all(param.grad is None for param in first.parameters())
+
+
+@pytest.mark.parametrize("part", ["backward", "step", "zero_grad"])
+def test_a_part_of_the_step_may_be_overridden(part: str) -> None:
+    """The usual step does without calls of its parts; one of them that is another's is called."""
+    called: list[str] = []
+
+    def noting(self: OptimWrapper, *args: Any, **kwargs: Any) -> None:
+        called.append(part)
+        getattr(OptimWrapper, part)(self, *args, **kwargs)
+
+    model = make_model()
+    wrapper = type("Mine", (OptimWrapper,), {part: noting})(torch.optim.SGD(model.parameters(), lr=0.1))
+    before = weights(model)
+    wrapper.update_params(loss_of(model, batches(1)[0]))
+    assert called == [part]
+    assert wrapper.inner_count == 1
+    assert not torch.equal(weights(model), before)
+
+
+def test_arguments_reach_the_optimizer() -> None:
+    model = make_model()
+    wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1))
+    seen: list[int] = []
+    wrapper.update_params(
+        loss_of(model, batches(1)[0]),
+        step_kwargs={"closure": lambda: seen.append(1)},
+        zero_kwargs={"set_to_none": False},
+    )
+    assert seen == [1]
+    assert all(param.grad is not None and not param.grad.any() for param in model.parameters())
 
 
 @pytest.mark.parametrize("total", [6, 8])

@@ -22,6 +22,7 @@ from toolkit.utils.dl_utils import has_batch_norm
 logger = logging.getLogger(__name__)
 
 _NO_CONTEXT: AbstractContextManager[None] = nullcontext()
+_PARTS_OF_A_STEP = ("backward", "step", "zero_grad")
 _CLIP_FUNCTIONS: dict[str, Callable[..., Tensor | None]] = {
     "norm": torch.nn.utils.clip_grad_norm_,
     "value": torch.nn.utils.clip_grad_value_,
@@ -143,6 +144,8 @@ class OptimWrapper(BaseOptimWrapper):
         self._clip, self.clip_grad_kwargs = _clipping(clip_grad, holds_sharded(optimizer.param_groups))
         self._finite = FiniteCheck() if check_finite else None
         self.log_vars: dict[str, Tensor] = {}
+        own = all(getattr(type(self), name) is getattr(OptimWrapper, name) for name in _PARTS_OF_A_STEP)
+        self._is_plain = own and accumulative_counts == 1 and self._clip is None
         self._inner_count = 0
         # The number of losses in the whole run: the last ones may be too few for a full accumulation.
         self._max_counts = -1
@@ -168,13 +171,21 @@ class OptimWrapper(BaseOptimWrapper):
         is_open = finite is not None and finite.before_backward(loss)
         if self._accumulative_counts != 1:
             loss = self.scale_loss(loss)
-        self.backward(loss)
+        if self._is_plain:
+            # As `backward` does it, which is a call less.
+            loss.backward()
+            self._inner_count += 1
+        else:
+            self.backward(loss)
         if finite is not None and is_open:
             finite.after_backward()
-        if self._accumulative_counts == 1 or self.should_update():
-            # Without arguments in the usual case: a call with unpacked ones is slower all the way down.
-            self.step(**step_kwargs) if step_kwargs else self.step()
-            self.zero_grad(**zero_kwargs) if zero_kwargs else self.zero_grad()
+        if self._is_plain and not step_kwargs and not zero_kwargs:
+            optimizer = self.optimizer
+            optimizer.step()
+            optimizer.zero_grad()
+        elif self._accumulative_counts == 1 or self.should_update():
+            self.step(**(step_kwargs or {}))
+            self.zero_grad(**(zero_kwargs or {}))
         elif self.log_vars:
             self.log_vars = {}
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Tag = OrderedDict[str, Any]
 # The time left is that of so many of the last iterations: long enough to be steady, short enough to follow a
 # change of the input size.
-_ETA_WINDOW = 200
+_ETA_WINDOW = 100
 # Iterations that took so many times the usual (compiling, the first batch) tell nothing of those to come.
 _OUTLIER = 10
 _TIMES = ("time", "data_time")
@@ -60,6 +60,8 @@ class LogProcessor:
         self.num_digits = num_digits
         self.log_with_hierarchy = log_with_hierarchy
         self.mean_pattern = re.compile(mean_pattern)
+        # Of names that were seen: whether a mean is logged, and whether it is a learning rate.
+        self._kinds: dict[str, tuple[bool, bool]] = {}
         self._check_custom_cfg()
 
     def _check_custom_cfg(self) -> None:
@@ -98,7 +100,7 @@ class LogProcessor:
         runner.message_hub.update_info("eta", eta, resumed=False)
         entries = {name: self._entry(name, value) for name, value in tag.items()}
         times = [entries.pop(name) for name in (self._name(key, mode) for key in _TIMES) if name in entries]
-        rates = [entries.pop(name) for name in tag if name in entries and _is_lr(self._bare(name, mode))]
+        rates = [entries.pop(name) for name in tag if name in entries and self._kind(name)[1]]
         # While validation goes on, all other numbers are those of the one before.
         parts, others = (rates, list(entries.values())) if mode == "train" else ([], [])
         if eta is not None:
@@ -156,7 +158,7 @@ class LogProcessor:
     def _entry(self, name: str, value: Any) -> str:
         if isinstance(value, bool) or not isinstance(value, float):
             return f"{name}: {value}"
-        if _is_lr(name.rpartition("/")[2]):
+        if self._kind(name)[1]:
             return f"{name}: {value:.{self.num_digits}e}"
         return f"{name}: {value:.{self.num_digits}f}"
 
@@ -173,7 +175,7 @@ class LogProcessor:
             key = full.removeprefix(prefix)
             if whole_epoch:
                 value = history.mean(batch_idx + 1) if key in _TIMES else history.current()
-            elif self.mean_pattern.match(key):
+            elif self._kind(key)[0]:
                 value = history.mean(min(self.window_size, batch_idx + 1))
             else:
                 value = history.current()
@@ -217,8 +219,13 @@ class LogProcessor:
         """The name under which a number is logged."""
         return f"{mode}/{key}" if self.log_with_hierarchy else key
 
-    def _bare(self, name: str, mode: str) -> str:
-        return name.removeprefix(f"{mode}/") if self.log_with_hierarchy else name
+    def _kind(self, name: str) -> tuple[bool, bool]:
+        kind = self._kinds.get(name)
+        if kind is None:
+            bare = name.rpartition("/")[2]
+            is_rate = bare in ("lr", "base_lr") or bare.endswith(".lr") or bare.startswith("lr_")
+            kind = self._kinds[name] = (self.mean_pattern.match(name) is not None, is_rate)
+        return kind
 
     def _loop(self, runner: Runner, mode: str) -> Any:
         return getattr(runner, f"{mode}_loop")
@@ -226,10 +233,6 @@ class LogProcessor:
     def _epoch(self, runner: Runner, mode: str) -> int:
         # The runner has counted the epoch before it is validated.
         return runner.epoch + 1 if mode == "train" else runner.epoch
-
-
-def _is_lr(name: str) -> bool:
-    return name in ("lr", "base_lr") or name.endswith(".lr") or name.startswith("lr_")
 
 
 def _length(dataloader: Any) -> str:
