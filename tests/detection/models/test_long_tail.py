@@ -12,6 +12,7 @@ from toolkit.detection.models.layers import NormedConv2d, NormedLinear
 from toolkit.detection.models.losses import BalancedL1Loss, MSELoss, SeesawLoss
 from toolkit.detection.models.losses.seesaw_loss import seesaw_ce_loss
 from toolkit.detection.registry import MODELS
+from toolkit.structures import InstanceData
 from toolkit.utils import BuildError
 
 
@@ -74,6 +75,63 @@ def test_a_box_head_gives_what_seesaw_takes() -> None:
     meta = [{"img_shape": (9, 9), "scale_factor": (1.0, 1.0)}]
     results = head.predict_by_feat([torch.zeros(2, 5)], [scores], [boxes], meta, None)
     torch.testing.assert_close(results[0].scores, head.loss_cls.get_activation(scores))
+
+
+@pytest.mark.parametrize("sigmoid", [True, False])
+def test_many_classes_of_a_box_head(sigmoid: bool) -> None:
+    """V3Det's: with sigmoids background has no logit, and the score that the classes leave of 1."""
+    torch.manual_seed(0)
+    own = {"type": "CrossEntropyCustomLoss", "num_classes": 3, "use_sigmoid": sigmoid}
+    head = MODELS.build(
+        {"type": "BBoxHead", "in_channels": 4, "roi_feat_size": 3, "num_classes": 3, "loss_cls": own}
+    )
+    scores, boxes = head(torch.randn(4, 4, 3, 3))
+    assert scores.shape == (4, 3 if sigmoid else 4)
+    labels = torch.tensor([1, 3, 0, 3])
+    losses = head.loss(
+        scores, boxes, torch.zeros(4, 5), labels, torch.ones(4), torch.zeros(4, 4), torch.ones(4, 4)
+    )
+    if sigmoid:
+        targets = F.one_hot(labels, 4)[:, :3].float()
+        expected = F.binary_cross_entropy_with_logits(scores, targets, reduction="sum") / 4
+    else:
+        expected = F.cross_entropy(scores, labels)
+    torch.testing.assert_close(losses["loss_cls"], expected)
+    right = scores[[0, 2], :3].argmax(1) == torch.tensor([1, 0])
+    torch.testing.assert_close(losses["acc_classes"].squeeze(), 100 * right.float().mean())
+    assert "acc" not in losses
+    activated = head.loss_cls.get_activation(torch.tensor([[-9.0, 0, -9, 9][: scores.size(1)]]))
+    assert activated.shape == (1, 4)
+    assert activated.sum().item() == pytest.approx(1, abs=1e-3)
+    assert head.loss_cls.get_activation(torch.full((1, scores.size(1)), 9.0))[0, 3] < (0.01 if sigmoid else 1)
+    meta = [{"img_shape": (9, 9), "scale_factor": (1.0, 1.0)}]
+    results = head.predict_by_feat([torch.zeros(4, 5)], [scores], [boxes], meta, None)
+    torch.testing.assert_close(results[0].scores, head.loss_cls.get_activation(scores))
+    with pytest.raises(BuildError, match="5 in the head and 3 in CrossEntropyCustomLoss"):
+        head.loss_cls.get_cls_channels(5)
+
+
+def test_many_classes_of_a_dense_head() -> None:
+    head = MODELS.build(
+        {
+            "type": "FCOSHead",
+            "num_classes": 3,
+            "in_channels": 4,
+            "feat_channels": 4,
+            "norm_cfg": None,
+            "loss_cls": {"type": "FocalCustomLoss", "num_classes": 3},
+        }
+    )
+    plain = MODELS.build({"type": "FocalLoss"})
+    scores, labels = torch.randn(5, 3), torch.tensor([0, 1, 3, 2, 3])
+    torch.testing.assert_close(
+        head.loss_cls(scores, labels, avg_factor=2), plain(scores, labels, avg_factor=2)
+    )
+    torch.testing.assert_close(head.loss_cls.get_activation(scores), scores.sigmoid())
+    truth = InstanceData(bboxes=torch.tensor([[2.0, 2, 40, 40]]), labels=torch.tensor([1]))
+    maps = [torch.randn(1, 4, size, size) for size in (16, 8, 4, 2, 1)]
+    losses = head.loss_by_feat(*head(maps), [truth], [{"img_shape": (128, 128)}])
+    assert {"loss_cls", "acc_classes"} <= set(losses)
 
 
 def test_normed_layers_are_cosines() -> None:

@@ -1,5 +1,11 @@
 """Operations that heads share."""
 
+from toolkit.detection.models.layers.deform_roi_pool import (
+    DeformRoIPool,
+    DeformRoIPoolPack,
+    ModulatedDeformRoIPoolPack,
+    deform_roi_pool,
+)
 from toolkit.detection.models.layers.dynamic_conv import DynamicConv
 from toolkit.detection.models.layers.nms import batched_nms, multiclass_nms, nms
 from toolkit.detection.models.layers.normed_predictor import NormedConv2d, NormedLinear
@@ -13,8 +19,11 @@ from toolkit.detection.models.layers.roi_align_cpu import roi_align_cpu
 from toolkit.detection.models.layers.soft_nms import soft_nms
 
 __all__ = [
+    "DeformRoIPool",
+    "DeformRoIPoolPack",
     "DynamicConv",
     "LearnedPositionalEncoding",
+    "ModulatedDeformRoIPoolPack",
     "NormedConv2d",
     "NormedLinear",
     "RoIAlign",
@@ -22,6 +31,7 @@ __all__ = [
     "SinePositionalEncoding",
     "SinePositionalEncoding3D",
     "batched_nms",
+    "deform_roi_pool",
     "multiclass_nms",
     "nms",
     "roi_align_cpu",

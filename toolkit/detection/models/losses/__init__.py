@@ -35,6 +35,7 @@ from toolkit.detection.models.losses.iou_loss import (
     iou_loss,
     siou_loss,
 )
+from toolkit.detection.models.losses.many_classes import CrossEntropyCustomLoss, FocalCustomLoss
 from toolkit.detection.models.losses.mse_loss import MSELoss, mse_loss
 from toolkit.detection.models.losses.seesaw_loss import SeesawLoss
 from toolkit.detection.models.losses.smooth_l1_loss import L1Loss, SmoothL1Loss, l1_loss, smooth_l1_loss
@@ -49,12 +50,14 @@ __all__ = [
     "BoundedIoULoss",
     "BoxIoULoss",
     "CIoULoss",
+    "CrossEntropyCustomLoss",
     "CrossEntropyLoss",
     "DDQAuxLoss",
     "DIoULoss",
     "DiceLoss",
     "DistributionFocalLoss",
     "EIoULoss",
+    "FocalCustomLoss",
     "FocalLoss",
     "GIoULoss",
     "IoULoss",
