@@ -132,6 +132,8 @@ def test_many_classes_of_a_dense_head() -> None:
     maps = [torch.randn(1, 4, size, size) for size in (16, 8, 4, 2, 1)]
     losses = head.loss_by_feat(*head(maps), [truth], [{"img_shape": (128, 128)}])
     assert {"loss_cls", "acc_classes"} <= set(losses)
+    with pytest.raises(BuildError, match="FocalCustomLoss needs num_classes"):
+        MODELS.build({"type": "FocalCustomLoss"})
 
 
 def test_normed_layers_are_cosines() -> None:

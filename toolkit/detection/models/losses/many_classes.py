@@ -26,6 +26,11 @@ class _OwnScores:
     num_classes: int
     use_sigmoid: bool
 
+    def _set_num_classes(self, num_classes: int) -> None:
+        if num_classes < 1:
+            raise BuildError(f"{type(self).__name__} needs num_classes, that of its head; got {num_classes}")
+        self.num_classes = num_classes
+
     def get_cls_channels(self, num_classes: int) -> int:
         """How many logits a head of so many classes has: one more for background with a softmax.
 
@@ -60,7 +65,7 @@ class CrossEntropyCustomLoss(_OwnScores, CrossEntropyLoss):
         avg_non_ignore: See `CrossEntropyLoss`.
 
     Raises:
-        BuildError: Both of `use_sigmoid` and `use_mask` are set.
+        BuildError: `num_classes` is not given, or both of `use_sigmoid` and `use_mask` are set.
     """
 
     def __init__(
@@ -77,7 +82,7 @@ class CrossEntropyCustomLoss(_OwnScores, CrossEntropyLoss):
         super().__init__(
             use_sigmoid, use_mask, reduction, class_weight, ignore_index, loss_weight, avg_non_ignore
         )
-        self.num_classes = num_classes
+        self._set_num_classes(num_classes)
 
     def get_activation(self, cls_score: Tensor) -> Tensor:
         """Scores (N, C + 1), background last, of logits: (N, C) with sigmoids, (N, C + 1) with a softmax."""
@@ -101,7 +106,7 @@ class FocalCustomLoss(_OwnScores, FocalLoss):
         activated: See `FocalLoss`.
 
     Raises:
-        BuildError: `use_sigmoid` is False.
+        BuildError: `num_classes` is not given, or `use_sigmoid` is False.
     """
 
     def __init__(
@@ -115,7 +120,7 @@ class FocalCustomLoss(_OwnScores, FocalLoss):
         activated: bool = False,
     ) -> None:
         super().__init__(use_sigmoid, gamma, alpha, reduction, loss_weight, activated)
-        self.num_classes = num_classes
+        self._set_num_classes(num_classes)
 
     def get_activation(self, cls_score: Tensor) -> Tensor:
         """Scores (N, C) of logits (N, C)."""
