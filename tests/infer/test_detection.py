@@ -58,6 +58,22 @@ def test_a_dict_an_image(inferencer: DetInferencer, paths: list[str]) -> None:
         assert np.array_equal(masks, expected.masks.numpy().astype(np.uint8))
 
 
+def test_memory_format_is_the_configs(
+    detector: SimpleNamespace, inferencer: DetInferencer, paths: list[str]
+) -> None:
+    cfg = Config.fromfile(detector.config)
+    cfg.env_cfg = {"channels_last": True}
+    model = init_detector(cfg, detector.checkpoint, device="cpu")
+    weight = model.backbone.layer2[0].conv1.weight  # type: ignore[union-attr, index]
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+    assert not inferencer.model.backbone.layer2[0].conv1.weight.is_contiguous(  # type: ignore[union-attr, index]
+        memory_format=torch.channels_last
+    )
+    found, expected = inference_detector(model, paths[0]).pred_instances, by_hand(inferencer, paths[0])
+    torch.testing.assert_close(found.scores, expected.scores, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(found.bboxes, expected.bboxes, atol=1e-3, rtol=1e-5)
+
+
 def test_inputs_of_all_kinds_give_the_same(inferencer: DetInferencer, paths: list[str]) -> None:
     expected = inferencer(paths)["predictions"]
     folder = str(Path(paths[0]).parent)

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
+import torch
 from torch import nn
 
 from toolkit.config import Config
@@ -133,7 +134,11 @@ def load_model(
         put_weights(model, content, cfg, source or (weights if isinstance(weights, str) else _UNNAMED))
     else:
         put(model, content, cfg)
-    return model.to(choose_device(device)).eval()
+    model = model.to(choose_device(device)).eval()
+    # As the runner does, so that it is as fast as in a test.
+    if (cfg.get("env_cfg") or {}).get("channels_last"):
+        model = model.to(memory_format=torch.channels_last)
+    return model
 
 
 def put_weights(
