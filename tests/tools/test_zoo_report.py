@@ -80,6 +80,33 @@ def test_the_page_counts_by_family(surveyed: Path) -> None:
     assert "| `_base_` (parts, not whole configs) | 1 | 1 |" in page
 
 
+def test_nothing_is_downloaded(tools: None) -> None:
+    from zoo.model import without_downloads
+
+    xavier = {"type": "Xavier", "layer": "Conv2d"}
+    cfg = {
+        "pretrained": "torchvision://resnet50",
+        "backbone": {"type": "TIMMBackbone", "pretrained": True, "features_only": True},
+        "neck": {"init_cfg": {"checkpoint": "https://example.org/pvt.pth"}},
+        "head": {"init_cfg": xavier, "teacher_ckpt": "https://example.org/gfl.pth"},
+        "stages": [{"init_cfg": {"type": "Pretrained", "checkpoint": "a.pth"}}, {"pretrained": None}],
+    }
+    assert without_downloads(cfg) == {
+        "backbone": {"type": "TIMMBackbone", "features_only": True},
+        "neck": {},
+        "head": {"init_cfg": xavier},
+        "stages": [{}, {"pretrained": None}],
+    }
+
+
+def test_places_are_told_from_the_configs_folder(tools: None) -> None:
+    from zoo.trial import last_line
+
+    for folder in ("/home/me/zoo/configs", "work_dirs/zoo/mmdet/.mim/configs"):
+        error = ValueError(f"{folder}/sort/a.py:2: the base 'b.py' is missing")
+        assert last_line(error) == "ValueError: sort/a.py:2: the base 'b.py' is missing"
+
+
 def test_outcomes_are_remembered_with_the_code_that_they_are_of(tools: None, tmp_path: Path) -> None:
     from zoo.survey import Memory
 

@@ -7,8 +7,6 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-_DOWNLOADS = ("init_cfg", "pretrained")
-
 
 def without_downloads(cfg: Any) -> Any:
     """A copy of a config as plain dicts and lists, without what would fetch trained weights."""
@@ -22,11 +20,13 @@ def without_downloads(cfg: Any) -> Any:
 
 def _fetches(key: Any, value: Any) -> bool:
     if key == "pretrained":
-        return not isinstance(value, bool)
+        return bool(value)
     # A teacher's checkpoint, where the config of another detector is named beside it.
     if key in ("teacher_ckpt", "checkpoint"):
         return isinstance(value, str)
-    return key == "init_cfg" and "Pretrained" in str(value)
+    # PVT's have no type.
+    untyped = isinstance(value, Mapping) and "checkpoint" in value
+    return key == "init_cfg" and (untyped or "Pretrained" in str(value))
 
 
 def dicts_in(value: Any) -> Iterator[Mapping[str, Any]]:

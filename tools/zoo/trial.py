@@ -21,7 +21,7 @@ from zoo.inputs import batch, sizes_for
 from zoo.model import digest, shrink_batches, without_downloads
 
 _UNKNOWN = re.compile(r"no [\w ]+ is called '([^']+)'|points into the package '([^']+)'")
-_FOLDERS = re.compile(r"/\S*/configs/")
+_FOLDERS = re.compile(r"\S*/configs/")
 _DEFAULT_OPTIMIZER = dict(type="OptimWrapper", optimizer=dict(type="SGD", lr=1e-4))
 _SCALES = ("weight_gamma", "weight_beta")
 Outcome = dict[str, Any]

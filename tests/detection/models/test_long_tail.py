@@ -119,9 +119,12 @@ def test_many_classes_of_a_dense_head() -> None:
             "in_channels": 4,
             "feat_channels": 4,
             "norm_cfg": None,
+            "cls_predictor_cfg": {"type": "NormedLinear", "tempearture": 50, "bias": True},
             "loss_cls": {"type": "FocalCustomLoss", "num_classes": 3},
         }
     )
+    assert isinstance(head.conv_cls, NormedConv2d)
+    assert (head.conv_cls.kernel_size, head.conv_cls.tempearture) == ((1, 1), 50)
     plain = MODELS.build({"type": "FocalLoss"})
     scores, labels = torch.randn(5, 3), torch.tensor([0, 1, 3, 2, 3])
     torch.testing.assert_close(

@@ -48,7 +48,8 @@ class FCOSHead(AnchorFreeHead):
         loss_bbox: Config of the loss of boxes.
         loss_centerness: Config of the loss of centerness.
         norm_cfg: Config of the towers' norms.
-        cls_predictor_cfg: Config of the layer of logits, in place of a 3x3 convolution.
+        cls_predictor_cfg: Config of the layer of logits, a 1x1 convolution, in place of a 3x3 one;
+            ``NormedLinear`` stands for `NormedConv2d`.
         init_cfg: See `BaseModule`.
         **kwargs: Those of `AnchorFreeHead`.
     """
@@ -88,9 +89,11 @@ class FCOSHead(AnchorFreeHead):
     def _init_predictor(self) -> None:
         super()._init_predictor()
         if self.cls_predictor_cfg is not None:
-            self.conv_cls = build_conv_layer(
-                self.cls_predictor_cfg, self.feat_channels, self.cls_out_channels, 1, padding=0
-            )
+            cfg = dict(self.cls_predictor_cfg)
+            # MMDetection's configs have taken the name over from heads of linear layers.
+            if cfg.get("type", "NormedLinear") == "NormedLinear":
+                cfg["type"] = "NormedConv2d"
+            self.conv_cls = build_conv_layer(cfg, self.feat_channels, self.cls_out_channels, 1, padding=0)
         self.conv_centerness = nn.Conv2d(self.feat_channels, 1, 3, padding=1)
         self.scales = nn.ModuleList(Scale(1.0) for _ in self.strides)
 
