@@ -20,6 +20,7 @@ DATA = ROOT.parent / "shared" / "data"
         ("quickstart/faster-rcnn_r18_fpn_shapes.py", None, "pascal_voc/AP50", 0.80),
         ("quickstart/resnet_shapes.py", None, "accuracy/top1", 90.0),
         ("bccd/faster-rcnn_r18_fpn_bccd.py", "BCCD", "pascal_voc/AP50", 0.86),
+        ("nuclei/mask-rcnn_r18_fpn_nuclei.py", "nuclei", "coco/segm_mAP_50", 0.65),
         ("cifar/resnet_cifar10-mini.py", "cifar10-mini", "accuracy/top1", 55.0),
     ],
 )
@@ -28,7 +29,7 @@ def test_accuracy(config: str, data: str | None, metric: str, least: float, tmp_
     if data is not None:
         if not (DATA / data).is_dir():
             pytest.skip(f"the dataset {data} is not at {DATA / data}")
-        overrides["data_root"] = str(DATA / data)
+        overrides["data_root"] = f"{DATA / data}/"
     runner = Runner.from_cfg(Config.fromfile(ROOT / "configs" / config, overrides=overrides))
     runner.train()
     assert runner.test()[metric] >= least

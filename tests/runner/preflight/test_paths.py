@@ -43,6 +43,21 @@ def test_a_missing_annotation_file_and_prefix(good, tmp_path):
     assert "dataset.data_prefix.sub_data_root: there is no" in found[1]
 
 
+def test_a_root_without_its_slash(good, tmp_path):
+    """Configs of MMDetection join paths with a plus sign."""
+    root = good["data_root"] = str(tmp_path / "nuclei")
+    (tmp_path / "nuclei" / "annotations").mkdir(parents=True)
+    (tmp_path / "nuclei" / "annotations" / "val.json").write_text("{}")
+    dataset = good["val_dataloader"]["dataset"]
+    dataset.pop("data_root")
+    dataset["ann_file"] = root + "annotations/val.json"
+    (found,) = [one for one in problems(good) if "val_dataloader.dataset.ann_file" in one]
+    assert found.endswith(f"lacks a slash at its end: give data_root={root}/")
+    dataset["ann_file"] = root + "annotations/test.json"
+    (found,) = [one for one in problems(good) if "val_dataloader.dataset.ann_file" in one]
+    assert "lacks a slash" not in found
+
+
 def test_inside_wrappers(good):
     good["train_dataloader"]["dataset"] = {
         "type": "RepeatDataset", "times": 2, "dataset": {"type": "ConcatDataset", "datasets": [

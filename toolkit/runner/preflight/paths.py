@@ -60,7 +60,17 @@ class PathCheck:
                 fix = f"Give the right one with {place}=PATH"
                 if root:
                     fix += f", or another {self._override(cfg, path)}"
+                fix = self._slash(joined) or fix
                 yield Problem.at(container, key, place, f"{_describe(joined)} {fix}")
+
+    def _slash(self, path: str) -> str:
+        """What to do about ``data_root + 'annotations/...'`` with a root that doesn't end in a slash."""
+        root = self._cfg.get("data_root")
+        if not isinstance(root, str) or not root or root.endswith("/") or not path.startswith(root):
+            return ""
+        if not _is_there(os.path.join(root, path.removeprefix(root).lstrip("/"))):
+            return ""
+        return f"The config joins it from data_root, which lacks a slash at its end: give data_root={root}/"
 
     def _override(self, dataset: Mapping[str, Any], path: str) -> str:
         """What to set on the command line: the variable that the root comes from, or else the key itself."""
