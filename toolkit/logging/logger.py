@@ -8,7 +8,7 @@ import os
 import socket
 import sys
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from toolkit.dist import get_local_rank, get_rank, get_world_size
 from toolkit.utils import ConfigError, did_you_mean
@@ -46,7 +46,14 @@ class MMFormatter(logging.Formatter):
         return line
 
 
-class ConsoleHandler(logging.StreamHandler[TextIO]):
+if TYPE_CHECKING:
+    _StreamHandler = logging.StreamHandler[TextIO]
+else:
+    # Before Python 3.11 the class takes no parameter.
+    _StreamHandler = logging.StreamHandler
+
+
+class ConsoleHandler(_StreamHandler):
     """Writes to what `sys.stdout` is at the moment, so that a live bar can stay beneath the lines."""
 
     def __init__(self) -> None:
