@@ -6,11 +6,12 @@ STAMP := $(VENV)/.installed
 WORK_DIR := work_dirs/quickstart
 CONFIG := configs/quickstart/faster-rcnn_r18_fpn_shapes.py
 
-.PHONY: help install quickstart test lint test-long format clean
+.PHONY: help install quickstart test lint suite test-long format clean
 
 help:
 	@echo "make quickstart  install, train on embedded data, test, infer (a few minutes)"
 	@echo "make test        install, then lint, type-check and run the test suite"
+	@echo "make suite       the test suite alone; on another Python with PYTHON=python3.10 VENV=.venv310"
 	@echo "make test-long   the checks that train for minutes"
 	@echo "make format      format the code"
 
@@ -37,8 +38,10 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+test: lint suite
+
 # Each worker computes on one thread: two workers on two cores, not four threads.
-test: lint
+suite: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m "not long and not gpu"
 
 test-long: $(STAMP)
