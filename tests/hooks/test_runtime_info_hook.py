@@ -44,6 +44,29 @@ def test_facts(make_runner: Make, scores: Any) -> None:
     assert isinstance(hub.get_info("cfg"), str)
 
 
+class WatchValidation(Hook):
+    def __init__(self) -> None:
+        self.places: list[tuple[int, Any]] = []
+
+    def before_val(self, runner):
+        self.places.append((runner.iter, runner.message_hub.get_info("iter")))
+
+
+@pytest.mark.parametrize(
+    "train_cfg",
+    [
+        {"by_epoch": True, "max_epochs": 3},
+        {"by_epoch": False, "max_iters": 12, "val_interval": 4},
+    ],
+)
+def test_while_validating_the_iteration_is_the_last_one_trained(
+    make_runner: Make, scores: Any, train_cfg: dict[str, Any]
+) -> None:
+    watch = WatchValidation()
+    make_runner(scores(0.5, 0.6, 0.7), train_cfg=train_cfg, custom_hooks=[watch]).train()
+    assert watch.places == [(4, 3), (8, 7), (12, 11)]
+
+
 def test_numbers(make_runner: Make, scores: Any) -> None:
     runner = make_runner(
         scores(0.5, 0.6, 0.7),

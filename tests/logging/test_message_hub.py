@@ -198,22 +198,6 @@ def test_info(hub: MessageHub) -> None:
     assert list(hub.runtime_info) == ["iter", "epoch"]
 
 
-def test_a_live_fact_is_read_when_it_is_asked_for_and_stays_as_it_was_last(hub: MessageHub) -> None:
-    now = [1]
-    hub.set_live_info("iter", lambda: now[0])
-    assert hub.get_info("iter") == 1
-    now[0] = 2
-    assert dict(hub.runtime_info) == {"iter": 2}
-    assert hub.state_dict()["runtime_info"] == {"iter": 2}
-    now[0] = 3
-    hub.set_live_info("iter", None)
-    now[0] = 4
-    assert hub.get_info("iter") == 3
-    hub.set_live_info("iter", lambda: now[0])
-    assert hub.pop_info("iter") == 4
-    assert hub.get_info("iter") is None
-
-
 class Kind(int, enum.Enum):
     A = 1
 

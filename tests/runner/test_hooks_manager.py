@@ -63,49 +63,6 @@ def test_hooks_are_bound_once_and_anew_when_one_is_added() -> None:
     assert len(manager.callbacks("before_train_iter")) == 2
 
 
-class Every(Train):
-    """Says how often it acts."""
-
-    def after_train_iter(
-        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
-    ) -> None:
-        runner.append(self.value)
-
-    def acts_every(self, point: str) -> int:
-        assert point == "after_train_iter"
-        return self.value
-
-
-class Always(LoggerHook):
-    """Does more than its base, which has to be called each time."""
-
-    def after_train_iter(
-        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
-    ) -> None:
-        """Counts."""
-
-
-def test_hooks_that_act_now_and_then_are_left_out_in_between() -> None:
-    manager = HookManager()
-    for value in (1, 4, 6, 0):
-        manager.register(Every(value))
-    around = manager.of_iteration()
-    assert around.period == 2
-    assert [call.__self__.value for call in around.after] == [1]
-    assert [call.__self__.value for call in around.at_times] == [1, 4, 6]
-    assert len(around.before) == 4
-    manager.hooks[1].value = 3
-    assert manager.of_iteration() is around
-    assert manager.bind_iteration().period == 3
-
-
-def test_how_often_the_default_hooks_act() -> None:
-    assert LoggerHook(interval=7).acts_every("after_train_iter") == 7
-    assert CheckpointHook(interval=7).acts_every("after_train_iter") == 0
-    assert CheckpointHook(interval=7, by_epoch=False).acts_every("after_train_iter") == 1
-    assert Always(interval=7).acts_every("after_train_iter") == 1
-
-
 def test_a_point_of_ones_own() -> None:
     class Mine(Hook):
         def before_warmup(self, runner: Any) -> None:

@@ -48,37 +48,6 @@ def test_when_validations_run(
     assert recorder.validated == wanted
 
 
-class EveryThird(Hook):
-    """Notes when it is called; has something to do at every third iteration."""
-
-    def __init__(self) -> None:
-        self.called: list[int] = []
-
-    def acts_every(self, point: str) -> int:
-        return 3
-
-    def after_train_iter(
-        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
-    ) -> None:
-        self.called.append(runner.iter)
-
-
-@pytest.mark.parametrize(
-    ("settings", "wanted"),
-    [
-        ({"by_epoch": True, "max_epochs": 2}, [2, 3, 6, 7]),
-        ({"by_epoch": False, "max_iters": 8}, [2, 5, 7]),
-    ],
-)
-def test_a_hook_is_called_when_it_acts_and_at_the_end(
-    make: Make, settings: dict[str, Any], wanted: list[int]
-) -> None:
-    """An epoch has 4 batches. The logger acts too, at a multiple of the interval."""
-    hook = EveryThird()
-    make(train_cfg=settings, custom_hooks=[hook], default_hooks={"logger": {"interval": 6}}).train()
-    assert hook.called == wanted
-
-
 def test_modes_and_gradients(make: Make) -> None:
     """Validation runs in eval mode without gradients, and training goes on in train mode."""
     runner = make()

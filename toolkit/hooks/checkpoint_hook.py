@@ -130,11 +130,6 @@ class CheckpointHook(Hook):
         if self.interval.after_epoch(runner):
             self._save(runner, runner.epoch + 1, runner.iter)
 
-    def acts_every(self, point: str) -> int:
-        """See `Hook`: never, where it counts epochs."""
-        overridden = type(self).after_train_iter is not CheckpointHook.after_train_iter
-        return 0 if self.by_epoch and not overridden else 1
-
     def after_train_iter(
         self,
         runner: Runner,

@@ -116,23 +116,6 @@ class Hook:
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """After `checkpoint` was read and before its weights are used; it may be changed in place."""
 
-    # When.
-
-    def acts_every(self, point: str) -> int:
-        """How often the hook has something to do at `after_train_iter`: after every so many iterations of an
-        epoch, and after its last one.
-
-        In between the loops may leave the call out: they don't where other hooks act at other intervals that
-        have no factor in common with it. The answer counts from the next epoch on.
-
-        Args:
-            point: ``after_train_iter``.
-
-        Returns:
-            1, where it may be each time; 0 for never.
-        """
-        return 1
-
     # Epochs.
 
     def before_train_epoch(self, runner: Runner) -> None:

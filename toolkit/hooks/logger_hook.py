@@ -100,10 +100,6 @@ class LoggerHook(Hook):
         self._loop_length = _length(runner.train_loop.dataloader) if by_epoch else runner.max_iters
         self._show_bar(runner, "train")
 
-    def acts_every(self, point: str) -> int:
-        """See `Hook`: at log points."""
-        return self.interval if type(self).after_train_iter is LoggerHook.after_train_iter else 1
-
     def after_train_iter(
         self,
         runner: Runner,

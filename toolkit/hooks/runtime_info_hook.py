@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -32,11 +31,10 @@ class RuntimeInfoHook(Hook):
 
     def __init__(self) -> None:
         self._outer_stage: str | None = None
-        self._note: Callable[[Mapping[str, Any]], None]
+        self._facts: dict[str, Any] = {}
 
     def before_run(self, runner: Runner) -> None:
-        """Notes config, seed and name, and where losses go."""
-        self._note = runner.message_hub.notepad("train")
+        """Notes config, seed and name."""
         facts = {"seed": runner.seed, "experiment_name": runner.experiment_name}
         if runner.cfg is not None:
             facts["cfg"] = getattr(runner.cfg, "pretty_text", str(runner.cfg))
@@ -45,6 +43,7 @@ class RuntimeInfoHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Notes the length of training, and from where learning rates are read."""
         hub = runner.message_hub
+        self._facts = hub.runtime_info
         hub.update_info("loop_stage", "train")
         hub.update_info_dict(
             {
@@ -65,14 +64,12 @@ class RuntimeInfoHook(Hook):
         runner.message_hub.set_source("train", None)
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Notes the epoch, and from where the iteration is read."""
+        """Notes the epoch."""
         runner.message_hub.update_info("epoch", runner.epoch)
-        runner.message_hub.set_live_info("iter", lambda: runner.iter)
 
-    def after_train_epoch(self, runner: Runner) -> None:
-        """Notes the last iteration."""
-        runner.message_hub.set_live_info("iter", None)
-        runner.message_hub.update_info("iter", runner.iter - 1)
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: DataBatch = None) -> None:
+        """Notes the iteration."""
+        self._facts["iter"] = runner.iter
 
     def after_train_iter(
         self,
@@ -83,7 +80,7 @@ class RuntimeInfoHook(Hook):
     ) -> None:
         """Hands the losses on, unread."""
         if outputs is not None:
-            self._note(outputs)
+            runner.message_hub.update_scalars(outputs, "train")
 
     def before_val(self, runner: Runner) -> None:
         """Begins the stage."""

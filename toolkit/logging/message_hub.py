@@ -49,7 +49,6 @@ class MessageHub(ManagerMixin):
         self._pending = defaultdict(lambda: defaultdict(list))
         self._updates = 0
         self._sources: dict[str, Callable[[], Mapping[str, Any]]] = {}
-        self._live_facts: dict[str, Callable[[], Any]] = {}
         for key, value in self._log_scalars.items():
             if not isinstance(value, HistoryBuffer):
                 raise TypeError(f"log_scalars[{key!r}] is a HistoryBuffer, got {type(value).__name__}")
@@ -89,7 +88,18 @@ class MessageHub(ManagerMixin):
             prefix: Goes before each key with a slash, where given.
             resumed: Whether a checkpoint carries the histories.
         """
-        self.notepad(prefix, resumed)(log_dict)
+        columns = self._pending[prefix, resumed]
+        for key, value in log_dict.items():
+            if isinstance(value, Tensor):
+                if value.is_cpu and not value.dim():
+                    value = value.item()
+                elif value.requires_grad:
+                    # One that waits would keep its whole graph alive otherwise.
+                    value = value.detach()
+            columns[key].append(value)
+        self._updates += 1
+        if self._updates >= _MOST_PENDING:
+            self._read_pending()
 
     def channel(self, prefix: str, key: str, resumed: bool = True) -> Callable[[float], None]:
         """Appends a number to the history `prefix/key`, for what comes in every iteration: the least cost.
@@ -103,33 +113,6 @@ class MessageHub(ManagerMixin):
             A function of a plain number, good as long as this hub is.
         """
         return self._pending[prefix, resumed][key].append
-
-    def notepad(self, prefix: str, resumed: bool = True) -> Callable[[Mapping[str, Any]], None]:
-        """Puts numbers aside as `update_scalars` does, for what comes in every iteration: at less cost.
-
-        Args:
-            prefix: Goes before each key with a slash.
-            resumed: Whether a checkpoint carries the histories.
-
-        Returns:
-            A function of a dict of numbers or tensors by key, good as long as this hub is.
-        """
-        columns = self._pending[prefix, resumed]
-
-        def note(numbers: Mapping[str, Any]) -> None:
-            for key, value in numbers.items():
-                if isinstance(value, Tensor):
-                    if value.is_cpu and not value.dim():
-                        value = value.item()
-                    elif value.requires_grad:
-                        # One that waits would keep its whole graph alive otherwise.
-                        value = value.detach()
-                columns[key].append(value)
-            self._updates += 1
-            if self._updates >= _MOST_PENDING:
-                self._read_pending()
-
-        return note
 
     def set_source(self, prefix: str, read: Callable[[], Mapping[str, Any]] | None) -> None:
         """Has `read` asked for numbers under `prefix`, each time that others under it are read.
@@ -197,35 +180,17 @@ class MessageHub(ManagerMixin):
         for key, value in info_dict.items():
             self.update_info(key, value, resumed)
 
-    def set_live_info(self, key: str, read: Callable[[], Any] | None) -> None:
-        """Has `read` asked for the fact `key` each time that facts are read; None leaves it as it is then.
-
-        For what changes in every iteration and is seldom looked at.
-        """
-        self._refresh()
-        if read is None:
-            self._live_facts.pop(key, None)
-        else:
-            self._live_facts[key] = read
-
-    def _refresh(self) -> None:
-        for key, read in self._live_facts.items():
-            self._runtime_info[key] = read()
-
     def pop_info(self, key: str, default: Any = None) -> Any:
         """Takes the fact `key` out."""
-        self._refresh()
-        self._live_facts.pop(key, None)
         return self._runtime_info.pop(key, default)
 
     def get_info(self, key: str, default: Any = None) -> Any:
         """The fact `key`, or `default`."""
-        return self.runtime_info.get(key, default)
+        return self._runtime_info.get(key, default)
 
     @property
     def runtime_info(self) -> OrderedDict[str, Any]:
         """All facts by key."""
-        self._refresh()
         return self._runtime_info
 
     # State.
@@ -243,7 +208,7 @@ class MessageHub(ManagerMixin):
                     "max_length": history.max_length,
                 }
         info = {}
-        for key, value in self.runtime_info.items():
+        for key, value in self._runtime_info.items():
             if not resumed.get(key, True):
                 continue
             try:

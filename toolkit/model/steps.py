@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import nullcontext
 from typing import Any
 
 from torch import Tensor, nn
@@ -35,15 +34,11 @@ def take_step(call: nn.Module, model: Any, data: Any, optim_wrapper: Any) -> tup
     Returns:
         The loss, and what is to be logged: detached tensors on the model's device.
     """
-    context = optim_wrapper.optim_context(call)
     # A torch.nn.Module looks submodules up only after a failed search for an attribute, which costs more than
-    # the call; so does a context that does nothing. This runs in every iteration.
-    preprocess = model._modules.get("data_preprocessor") or model.data_preprocessor
-    if type(context) is nullcontext:
-        losses = run_forward(call, preprocess(data, True), "loss")
-    else:
-        with context:
-            losses = run_forward(call, preprocess(data, True), "loss")
+    # the call, and this runs in every iteration.
+    preprocess = model._modules.get("data_preprocessor")
+    with optim_wrapper.optim_context(call):
+        losses = run_forward(call, (preprocess or model.data_preprocessor)(data, True), "loss")
     loss, log_vars = model.parse_losses(losses)
     optim_wrapper.update_params(loss)
     extra = getattr(optim_wrapper, "log_vars", None)

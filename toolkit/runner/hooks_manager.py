@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from toolkit.hooks import Hook
 from toolkit.hooks.priority import Priority, get_priority
@@ -21,25 +20,7 @@ DEFAULT_HOOKS: dict[str, dict[str, Any]] = {
     "param_scheduler": {"type": "ParamSchedulerHook"},
     "checkpoint": {"type": "CheckpointHook", "interval": 1},
 }
-Callbacks = tuple[Callable[..., Any], ...]
-_NOTHING: Callbacks = ()
-
-
-class IterationHooks(NamedTuple):
-    """What is called around a training step.
-
-    Attributes:
-        before: Before it.
-        after: After it, every time.
-        at_times: After it, where the number of batches of the epoch that are done is a multiple of `period`,
-            or all: those of `after` and the others, in order.
-        period: See there.
-    """
-
-    before: Callbacks
-    after: Callbacks
-    at_times: Callbacks
-    period: int
+_NOTHING: tuple[Callable[..., Any], ...] = ()
 
 
 class HookManager:
@@ -47,8 +28,7 @@ class HookManager:
 
     def __init__(self) -> None:
         self.hooks: list[Hook] = []
-        self._bound: dict[str, Callbacks] = {}
-        self._of_iteration: IterationHooks | None = None
+        self._bound: dict[str, tuple[Callable[..., Any], ...]] = {}
 
     def register(self, hook: HookLike, priority: int | str | Priority | None = None) -> None:
         """Add a hook behind those of its own and of smaller priority numbers.
@@ -81,7 +61,6 @@ class HookManager:
             place -= 1
         self.hooks.insert(place, hook)
         self._bound.clear()
-        self._of_iteration = None
 
     def register_defaults(self, hooks: Mapping[str, HookLike | None] | None = None) -> None:
         """Add the default hooks; `hooks` changes some by name, adds others, and drops those that are None."""
@@ -94,23 +73,7 @@ class HookManager:
             if hook is not None:
                 self.register(hook)
 
-    def of_iteration(self) -> IterationHooks:
-        """The bound methods to call around a training step."""
-        return self._of_iteration or self.bind_iteration()
-
-    def bind_iteration(self) -> IterationHooks:
-        """Ask the hooks anew how often they act; see `Hook.acts_every`."""
-        point = "after_train_iter"
-        acting = [(hook.acts_every(point), getattr(hook, point)) for hook in self.hooks if _acts(hook, point)]
-        self._of_iteration = IterationHooks(
-            before=self.callbacks("before_train_iter"),
-            after=tuple(callback for every, callback in acting if every == 1),
-            at_times=tuple(callback for every, callback in acting if every),
-            period=math.gcd(*(every for every, _ in acting if every > 1)) or 1,
-        )
-        return self._of_iteration
-
-    def callbacks(self, point: str) -> Callbacks:
+    def callbacks(self, point: str) -> tuple[Callable[..., Any], ...]:
         """The bound methods to call at a point, in order: those of hooks that do something there."""
         found = self._bound.get(point)
         if found is None:

@@ -58,7 +58,6 @@ class TrainLoop(BaseLoop):
     _iter: int
     _max_epochs: int
     _max_iters: int
-    _last: int  # number of the last batch of what hooks take for an epoch, from 1
 
     def __init__(
         self,
@@ -88,9 +87,8 @@ class TrainLoop(BaseLoop):
     def run_iter(self, idx: int, data_batch: Any) -> None:
         """One iteration: hooks, a training step, hooks."""
         runner = self._runner
-        # `runner.call_hook`, without packing the arguments once a hook, nor calls that would do nothing.
-        before, after, at_times, period = runner.hook_manager.of_iteration()
-        for hook in before:
+        # `runner.call_hook`, without packing the arguments once a hook.
+        for hook in runner.hook_manager.callbacks("before_train_iter"):
             hook(runner, batch_idx=idx, data_batch=data_batch)
         try:
             outputs = runner.model.train_step(data_batch, optim_wrapper=runner.optim_wrapper)
@@ -98,14 +96,9 @@ class TrainLoop(BaseLoop):
             raise naming_samples(error, data_batch, self._epoch, self._iter) from error.__cause__
         self._steps += 1
         self._batch = idx + 1
-        done = idx + 1
-        for hook in at_times if done % period == 0 or done == self._last else after:
+        for hook in runner.hook_manager.callbacks("after_train_iter"):
             hook(runner, batch_idx=idx, data_batch=data_batch, outputs=outputs)
         self._iter += 1
-
-    def _begin_hooks(self) -> None:
-        self.runner.call_hook("before_train_epoch")
-        self.runner.hook_manager.bind_iteration()
 
     def _validate(self, done: int, last: int) -> None:
         """Run the validation, if one is due after `done` of `last` epochs (iterations)."""
@@ -169,7 +162,6 @@ class EpochBasedTrainLoop(TrainLoop):
         if len(self.dataloader) == 0:
             raise DataError(f"the training dataloader yields no batch: {describe(self.dataloader)}")
         self._max_iters = self._max_epochs * len(self.dataloader)
-        self._last = len(self.dataloader)
         self._epoch_over = False
 
     def run(self) -> nn.Module:
@@ -187,7 +179,7 @@ class EpochBasedTrainLoop(TrainLoop):
 
     def run_epoch(self) -> None:
         """One epoch, or what is left of it."""
-        self._begin_hooks()
+        self.runner.call_hook("before_train_epoch")
         self.runner.model.train()
         for idx, data_batch in self._rest_of_epoch():
             self.run_iter(idx, data_batch)
@@ -256,13 +248,13 @@ class IterBasedTrainLoop(TrainLoop):
         dynamic_intervals: Sequence[tuple[int, int]] | None = None,
     ) -> None:
         super().__init__(runner, dataloader, val_begin, val_interval, dynamic_intervals)
-        self._last = self._max_iters = checked_count("max_iters", max_iters)
+        self._max_iters = checked_count("max_iters", max_iters)
         self._max_epochs = 1
 
     def run(self) -> nn.Module:
         """Train; returns the model."""
         self.runner.call_hook("before_train")
-        self._begin_hooks()
+        self.runner.call_hook("before_train_epoch")
         self.runner.model.train()
         batches = self.stream.endless(self.stream.epoch, self.stream.batch)
         self._restore_rng(last=True)
