@@ -9,6 +9,7 @@ from torch.nn.modules.utils import _pair
 
 from toolkit.detection.models.layers.roi_align import RoIAlign
 from toolkit.detection.registry import MODELS
+from toolkit.model import constant_init
 from toolkit.utils import DataError
 
 
@@ -48,7 +49,9 @@ def deform_roi_pool(
         taps = (sides / cells).ceil()
     # A region without area has no samples, and zero for features; so has one with a corner that is no number.
     taps = torch.where(boxes.isfinite().all(1, keepdim=True), taps, 0.0).clamp(min=0)
-    corners = _cells(boxes[:, :2] - 0.5, sides / cells, output_size)
+    corners = (boxes[:, :2] - 0.5)[:, None, None] + (sides / cells)[:, None, None] * _grid(
+        *output_size, sides
+    )
     corners = corners + gamma * sides[:, None, None] * offset.float().permute(0, 2, 3, 1)
 
     # Regions of one image with as many samples are pooled together.
@@ -58,24 +61,17 @@ def deform_roi_pool(
     for number, (image, across, down) in enumerate(kinds.tolist()):
         if across and down:
             chosen = (kind == number).nonzero().squeeze(1)
-            steps = _steps(sides[chosen] / cells, across, down)
+            places = (_grid(down, across, sides) + 0.5) / sides.new_tensor([across, down])
+            steps = (sides[chosen] / cells)[:, None] * places.view(-1, 2)  # (k, down · across, 2)
             points = corners[chosen][:, :, :, None] + steps[:, None, None]
             out = out.index_copy(0, chosen, _sampled(feat[image : image + 1], points).mean(-1))
     return out.to(input.dtype)
 
 
-def _cells(start: Tensor, size: Tensor, shape: tuple[int, int]) -> Tensor:
-    """The first corner of each cell (K, h, w, 2), x before y."""
-    y, x = (torch.arange(length, dtype=start.dtype, device=start.device) for length in shape)
-    places = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)  # (h, w, 2)
-    return start[:, None, None] + size[:, None, None] * places
-
-
-def _steps(size: Tensor, across: int, down: int) -> Tensor:
-    """Where in a cell of `size` (k, 2) its samples are: (k, down · across, 2)."""
-    x = (torch.arange(across, dtype=size.dtype, device=size.device) + 0.5) / across
-    y = (torch.arange(down, dtype=size.dtype, device=size.device) + 0.5) / down
-    return size[:, None] * torch.stack(torch.meshgrid(x, y, indexing="xy"), -1).view(-1, 2)
+def _grid(height: int, width: int, like: Tensor) -> Tensor:
+    """Numbers of columns and rows (height, width, 2)."""
+    y, x = (torch.arange(length, dtype=like.dtype, device=like.device) for length in (height, width))
+    return torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)
 
 
 def _sampled(feat: Tensor, points: Tensor) -> Tensor:
@@ -148,15 +144,18 @@ class DeformRoIPoolPack(DeformRoIPool):
         super().__init__(output_size, spatial_scale, sampling_ratio, gamma)
         self.output_channels = output_channels
         self.deform_fc_channels = deform_fc_channels
-        cells = self.output_size[0] * self.output_size[1]
+        self._add_layers(self.output_size[0] * self.output_size[1], deform_fc_channels)
+
+    def _add_layers(self, cells: int, width: int) -> None:
+        # Training begins with cells that don't move.
         self.offset_fc = nn.Sequential(
-            nn.Linear(cells * output_channels, deform_fc_channels),
+            nn.Linear(cells * self.output_channels, width),
             nn.ReLU(inplace=True),
-            nn.Linear(deform_fc_channels, deform_fc_channels),
+            nn.Linear(width, width),
             nn.ReLU(inplace=True),
-            nn.Linear(deform_fc_channels, cells * 2),
+            nn.Linear(width, cells * 2),
         )
-        _zero(self.offset_fc[-1])
+        constant_init(self.offset_fc[-1], 0)
 
     def forward(self, input: Tensor, rois: Tensor, offset: Tensor | None = None) -> Tensor:
         """A map (N, C, H, W) and regions (K, 5) to (K, C, *output_size). `offset` is not taken: it is worked
@@ -184,35 +183,19 @@ class DeformRoIPoolPack(DeformRoIPool):
 class ModulatedDeformRoIPoolPack(DeformRoIPoolPack):
     """`DeformRoIPoolPack` whose cells are weighted too (Zhu et al., "Deformable ConvNets v2", 2018).
 
-    Args:
-        output_size: See `DeformRoIPool`.
-        output_channels: See `DeformRoIPoolPack`.
-        deform_fc_channels: See `DeformRoIPoolPack`.
-        spatial_scale: See `DeformRoIPool`.
-        sampling_ratio: See `DeformRoIPool`.
-        gamma: See `deform_roi_pool`.
+    Arguments: `DeformRoIPoolPack`.
     """
 
-    def __init__(
-        self,
-        output_size: int | tuple[int, int],
-        output_channels: int,
-        deform_fc_channels: int = 1024,
-        spatial_scale: float = 1.0,
-        sampling_ratio: int = 0,
-        gamma: float = 0.1,
-    ) -> None:
-        super().__init__(
-            output_size, output_channels, deform_fc_channels, spatial_scale, sampling_ratio, gamma
-        )
-        cells = self.output_size[0] * self.output_size[1]
+    def _add_layers(self, cells: int, width: int) -> None:
+        super()._add_layers(cells, width)
+        # Training begins with cells that weigh the same.
         self.mask_fc = nn.Sequential(
-            nn.Linear(cells * output_channels, deform_fc_channels),
+            nn.Linear(cells * self.output_channels, width),
             nn.ReLU(inplace=True),
-            nn.Linear(deform_fc_channels, cells),
+            nn.Linear(width, cells),
             nn.Sigmoid(),
         )
-        _zero(self.mask_fc[2])
+        constant_init(self.mask_fc[2], 0)
 
     def forward(self, input: Tensor, rois: Tensor, offset: Tensor | None = None) -> Tensor:
         """See `DeformRoIPoolPack.forward`."""
@@ -220,9 +203,3 @@ class ModulatedDeformRoIPoolPack(DeformRoIPoolPack):
         moved = DeformRoIPool.forward(self, input, rois, self._offset(still))
         weights: Tensor = self.mask_fc(still)
         return moved * weights.view(-1, 1, *self.output_size)
-
-
-def _zero(layer: nn.Module) -> None:
-    """Training begins with cells that don't move and weigh the same."""
-    for param in layer.parameters():
-        nn.init.zeros_(param)

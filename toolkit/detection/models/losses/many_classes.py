@@ -13,17 +13,14 @@ from torch import Tensor
 from toolkit.detection.models.losses.accuracy import accuracy
 from toolkit.detection.models.losses.cross_entropy_loss import CrossEntropyLoss
 from toolkit.detection.models.losses.focal_loss import FocalLoss
+from toolkit.detection.models.losses.own_scores import OwnScores
 from toolkit.detection.registry import MODELS
 from toolkit.utils import BuildError
 
 
-class _OwnScores:
-    """What a head asks of a loss that knows how logits become scores."""
+class _OfObjects(OwnScores):
+    """What V3Det's losses share."""
 
-    custom_cls_channels = True
-    custom_activation = True
-    custom_accuracy = True
-    num_classes: int
     use_sigmoid: bool
 
     def _set_num_classes(self, num_classes: int) -> None:
@@ -31,17 +28,10 @@ class _OwnScores:
             raise BuildError(f"{type(self).__name__} needs num_classes, that of its head; got {num_classes}")
         self.num_classes = num_classes
 
-    def get_cls_channels(self, num_classes: int) -> int:
-        """How many logits a head of so many classes has: one more for background with a softmax.
-
-        Raises:
-            BuildError: The loss is of another number of classes.
-        """
-        if num_classes != self.num_classes:
-            raise BuildError(
-                f"num_classes is {num_classes} in the head and {self.num_classes} in {type(self).__name__}"
-            )
-        return num_classes if self.use_sigmoid else num_classes + 1
+    @property
+    def further_logits(self) -> int:
+        """One for background with a softmax."""
+        return 0 if self.use_sigmoid else 1
 
     def get_accuracy(self, cls_score: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """``acc_classes`` of the objects, in percent, of logits (N, C or C + 1) and classes (N,)."""
@@ -51,7 +41,7 @@ class _OwnScores:
 
 
 @MODELS.register_module()
-class CrossEntropyCustomLoss(_OwnScores, CrossEntropyLoss):
+class CrossEntropyCustomLoss(_OfObjects, CrossEntropyLoss):
     """`CrossEntropyLoss` whose sigmoids leave to background what they lack of 1.
 
     Args:
@@ -93,7 +83,7 @@ class CrossEntropyCustomLoss(_OwnScores, CrossEntropyLoss):
 
 
 @MODELS.register_module()
-class FocalCustomLoss(_OwnScores, FocalLoss):
+class FocalCustomLoss(_OfObjects, FocalLoss):
     """`FocalLoss` that measures the accuracy of objects alone.
 
     Args:

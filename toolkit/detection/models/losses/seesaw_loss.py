@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from toolkit.detection.models.losses.accuracy import accuracy
 from toolkit.detection.models.losses.cross_entropy_loss import AvgFactor, cross_entropy
+from toolkit.detection.models.losses.own_scores import OwnScores
 from toolkit.detection.models.losses.utils import checked_reduction, weight_reduce_loss
 from toolkit.detection.registry import MODELS
 from toolkit.utils import BuildError
@@ -61,7 +62,7 @@ def seesaw_ce_loss(
 
 
 @MODELS.register_module()
-class SeesawLoss(nn.Module):
+class SeesawLoss(OwnScores, nn.Module):
     """Seesaw loss (Wang et al., "Seesaw Loss for Long-Tailed Instance Segmentation", 2021).
 
     Of a head's C + 2 logits the last two tell object from background. State-dict keys: ``cum_samples``.
@@ -80,9 +81,7 @@ class SeesawLoss(nn.Module):
         BuildError: `use_sigmoid` is set.
     """
 
-    custom_cls_channels = True
-    custom_activation = True
-    custom_accuracy = True
+    further_logits = 2
     cum_samples: Tensor
 
     def __init__(
@@ -112,16 +111,6 @@ class SeesawLoss(nn.Module):
                 f"logits; it gave {cls_score.size(-1)}"
             )
         return cls_score[..., :-2], cls_score[..., -2:]
-
-    def get_cls_channels(self, num_classes: int) -> int:
-        """How many logits a head of so many classes has.
-
-        Raises:
-            BuildError: The loss is of another number of classes.
-        """
-        if num_classes != self.num_classes:
-            raise BuildError(f"num_classes is {num_classes} in the head and {self.num_classes} in SeesawLoss")
-        return num_classes + 2
 
     def get_activation(self, cls_score: Tensor) -> Tensor:
         """Scores (N, C + 1), background last, of logits (N, C + 2)."""
