@@ -42,16 +42,11 @@ def deform_roi_pool(
         return still
     feat, boxes = input.float(), rois[:, 1:].float() * spatial_scale
     sides = boxes[:, 2:] - boxes[:, :2]  # (K, 2), x before y
-    cells = torch.tensor(output_size[::-1], dtype=sides.dtype, device=sides.device)
-    if sampling_ratio > 0:
-        taps = torch.full_like(sides, sampling_ratio)
-    else:
-        taps = (sides / cells).ceil()
+    size = sides / sides.new_tensor(output_size[::-1])  # of a cell
+    taps = torch.full_like(size, sampling_ratio) if sampling_ratio > 0 else size.ceil()
     # A region without area has no samples, and zero for features; so has one with a corner that is no number.
     taps = torch.where(boxes.isfinite().all(1, keepdim=True), taps, 0.0).clamp(min=0)
-    corners = (boxes[:, :2] - 0.5)[:, None, None] + (sides / cells)[:, None, None] * _grid(
-        *output_size, sides
-    )
+    corners = (boxes[:, :2] - 0.5)[:, None, None] + size[:, None, None] * _grid(*output_size, size)
     corners = corners + gamma * sides[:, None, None] * offset.float().permute(0, 2, 3, 1)
 
     # Regions of one image with as many samples are pooled together.
@@ -61,8 +56,8 @@ def deform_roi_pool(
     for number, (image, across, down) in enumerate(kinds.tolist()):
         if across and down:
             chosen = (kind == number).nonzero().squeeze(1)
-            places = (_grid(down, across, sides) + 0.5) / sides.new_tensor([across, down])
-            steps = (sides[chosen] / cells)[:, None] * places.view(-1, 2)  # (k, down · across, 2)
+            places = (_grid(down, across, size) + 0.5) / size.new_tensor([across, down])
+            steps = size[chosen][:, None] * places.view(-1, 2)  # (k, down · across, 2)
             points = corners[chosen][:, :, :, None] + steps[:, None, None]
             out = out.index_copy(0, chosen, _sampled(feat[image : image + 1], points).mean(-1))
     return out.to(input.dtype)
